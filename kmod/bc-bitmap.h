@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which regions are dirty: an atomic bitmap, with a count and with a summary that makes looking for the next
- * dirty region cheap however few are left.
+ * Which regions are dirty: an atomic bitmap, with a count and with a summary that makes looking for
+ * the next dirty region cheap however few are left.
  *
- * Marking is open to everybody, at any time and in any context; clearing is the copier's alone, one call at a
- * time (I2). No lock is needed by any function here.
+ * Marking is open to everybody, at any time and in any context; clearing is the copier's alone, one
+ * call at a time (I2). No lock is needed by any function here.
  *
  * What holds at every moment:
  *
- *  - bc_bitmap_count() is never less than the number of set bits: 0 means that no bit is set. It may be more for
- *    a moment, by at most BC_SUMMARY_BITS for each marker at work and by what one bc_bitmap_clear() has cleared.
+ *  - bc_bitmap_count() is never less than the number of set bits: 0 means that no bit is set. It
+ *    may be more for a moment, by at most BC_SUMMARY_BITS for each marker at work and by what one
+ *    bc_bitmap_clear() has cleared.
  *  - A bit past the last region is never set.
- *  - A summary bit is set, or some bc_bitmap_mark() that set a bit of its group is about to set it and will
- *    return non-zero, or the group is empty. So a caller of bc_bitmap_next() who finds nothing while the count
- *    is not 0 has met a marker half way. It must look again: when the mark that returned non-zero wakes it, or
- *    soon. The marker that finds its bit set already and returns 0 need not wake anybody; the other one will.
+ *  - A summary bit is set, or the group is empty, or some bc_bitmap_mark() that set a bit of the
+ *    group is about to set it and will return non-zero (or bc_bitmap_clear() is at work there). So
+ *    a caller of bc_bitmap_next() who finds nothing while the count is not 0 has met a marker half
+ *    way. It must look again: when the mark that returned non-zero wakes it, or soon. The marker
+ *    that finds its bit set already and returns 0 need not wake anybody; the other one will.
  */
 #ifndef BC_BITMAP_H
 #define BC_BITMAP_H
@@ -41,8 +43,8 @@ struct bc_bitmap {
  * Make a bitmap of @nbits regions: all clean, or all dirty with @set.
  *
  * Context: process, may sleep (GFP_KERNEL).
- * Return: 0, -EINVAL for no regions, -EFBIG for more than BC_BITMAP_MAX_BITS, -ENOMEM. After an error there is
- * nothing to free, and bc_bitmap_exit() is harmless.
+ * Return: 0, -EINVAL for no regions, -EFBIG for more than BC_BITMAP_MAX_BITS, -ENOMEM. After an
+ * error there is nothing to free, and bc_bitmap_exit() is harmless.
  */
 int bc_bitmap_init(struct bc_bitmap *b, unsigned long nbits, bool set);
 
@@ -56,10 +58,11 @@ void bc_bitmap_exit(struct bc_bitmap *b);
 /*
  * Make the regions @first to @last, inclusive, dirty.
  *
- * Everything this CPU saw or did before the call, such as a write that reached the source, comes before: a copier
- * that clears a bit which this call set, or found set, reads the source afterwards. Afterwards, a caller that got
- * non-zero may look whether the copier sleeps: the bits, their summary and the count are all visible before it
- * looks. Cost when everything is dirty already: a barrier and a load per word, no shared cache line is written.
+ * Everything this CPU saw or did before the call, such as a write that reached the source, comes
+ * before: a copier that clears a bit which this call set, or found set, reads the source
+ * afterwards. Afterwards, a caller that got non-zero may look whether the copier sleeps: the bits,
+ * their summary and the count are all visible before it looks. Cost when everything is dirty
+ * already: a barrier and a load per word, no shared cache line is written.
  *
  * Context: any, hard interrupts included; any number at once.
  * Return: how many regions became dirty by this call.
@@ -69,8 +72,8 @@ unsigned long bc_bitmap_mark(struct bc_bitmap *b, unsigned long first, unsigned 
 /*
  * Make the regions @first to @last, inclusive, clean, as the step before their source is read.
  *
- * A full barrier, even when nothing was set: what the caller does next comes after the bits are gone. A mark that
- * comes later sets its bit again and is not lost.
+ * A full barrier, even when nothing was set: what the caller does next comes after the bits are
+ * gone. A mark that comes later sets its bit again and is not lost.
  *
  * Context: any, but one call at a time.
  * Return: how many regions were dirty.
@@ -80,7 +83,8 @@ unsigned long bc_bitmap_clear(struct bc_bitmap *b, unsigned long first, unsigned
 /*
  * Find the first dirty region at or after @from, which may be past the end.
  *
- * A hint, as everything may change meanwhile; bc_bitmap_clear() tells. See above for "nothing found".
+ * A hint, as everything may change meanwhile; bc_bitmap_clear() tells. See above for "nothing
+ * found".
  *
  * Context: any.
  * Return: true with the region in @ret, false (@ret untouched) if there is none.
@@ -98,8 +102,8 @@ unsigned long bc_bitmap_run(const struct bc_bitmap *b, unsigned long from, unsig
 /*
  * How many regions are dirty: never less than there are, see above. O(1).
  *
- * This is a bare read; the caller orders it. After the last writer is known to have ended (with a barrier) it is
- * exact, but for a bc_bitmap_clear() at work.
+ * This is a bare read; the caller orders it. After the last writer is known to have ended (with a
+ * barrier) it is exact, but for a bc_bitmap_clear() at work.
  *
  * Context: any.
  */

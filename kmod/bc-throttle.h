@@ -2,12 +2,13 @@
 /*
  * The bandwidth limit of the copier: a token bucket in bytes.
  *
- * The bucket holds 100 ms worth of the rate, but no less than BC_THROTTLE_DEPTH_MIN. A piece goes as long as there
- * is no debt, and may be larger than the bucket: the debt it leaves is waited off. So the long-run rate is exact,
- * whatever the size of the pieces and however late the caller comes back, up to 100 ms.
+ * The bucket holds 100 ms worth of the rate, but no less than BC_THROTTLE_DEPTH_MIN. A piece goes
+ * as long as there is no debt, and may be larger than the bucket: the debt it leaves is waited off.
+ * So the long-run rate is exact, whatever the size of the pieces and however late the caller comes
+ * back, up to 100 ms.
  *
- * Time is passed in (ktime_get_ns()). A time before the last one seen counts as no time at all, and one any far
- * ahead fills the bucket, no more. Every rate and every number of bytes is fine.
+ * Time is passed in (ktime_get_ns()). A time before the last one seen counts as no time at all, and
+ * one any far ahead fills the bucket, no more. Every rate and every number of bytes is fine.
  *
  * Context, for all functions: any, none sleeps. The caller makes sure that only one runs at a time.
  */
@@ -32,9 +33,10 @@ void bc_throttle_init(struct bc_throttle *t, u64 rate, u64 now_ns);
 /*
  * Change the rate, 0 is unlimited.
  *
- * Tokens saved up are cut to the new bucket. A debt grows neither in bytes nor in the time that it takes to pay:
- * lowering the rate does not turn a piece just sent into a long stall, raising it shortens one. A caller that
- * sleeps for what bc_throttle_wait() told it should be woken to ask again.
+ * Tokens saved up are cut to the new bucket. A debt grows neither in bytes nor in the time that it
+ * takes to pay: lowering the rate does not turn a piece just sent into a long stall, raising it
+ * shortens one. A caller that sleeps for what bc_throttle_wait() told it should be woken to ask
+ * again.
  */
 void bc_throttle_set_rate(struct bc_throttle *t, u64 rate, u64 now_ns);
 
