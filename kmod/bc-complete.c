@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The end of a job: "complete" and "finish".
+ *
+ *	READY -> begin -> drain -> hold -> flip -> release	PIVOTED or FINISHED
+ *		   |	    |	    |
+ *		   +--------+-------+-> release to the source	READY, or FAILED
+ *
+ * begin	job->writes goes to atomic mode: killing it then takes effect at once, where it would otherwise cost the
+ *		guest a grace period. It stays there after a flip, see route() in bc-write.c.
+ * drain	The guest runs; the copier goes without its limit until little is dirty, for as long as the hold may
+ *		take at most.
+ * hold		New guest writes are parked, the timer runs (I8). Those in flight end, what is dirty is copied, the
+ *		destination is flushed.
+ * flip		With nothing in flight, nothing dirty and the flush done (I6), and all that under job->lock, which
+ *		the timer needs as well: the truth is the destination. "finish" leaves it where it is.
+ * release	The parked writes go where the truth is now.
+ *
+ * A suspend that arrives gives the completion up first, as it would wait for the writes that are parked.
+ */
+#include "bc-job.h"
+#include "bc-trace.h"
+
+/* Hold when no more than this is dirty. */
+#define DRAINED_BYTES	(1U << 20)
+#define TICK_MS		4
+
+static u64 since_us(u64 ns)
+{
+	return div_u64(ktime_get_ns() - ns, NSEC_PER_USEC);
+}
+
+/*
+ * Parked writes
+ */
+
+bool bc_hold_park(struct bc_job *job, struct bio *bio)
+{
+	struct bc_hold *hold = &job->hold;
+	bool parked = false;
+
+	spin_lock(&hold->lock);
+	if (hold->parking) {
+		parked = true;
+		if (!(bio->bi_opf & REQ_NOWAIT)) {
+			bio_list_add(&hold->bios, bio);
+			WRITE_ONCE(hold->nr, hold->nr + 1);
+			bio = NULL;
+		}
+	}
+	spin_unlock(&hold->lock);
+
+	if (parked && bio)
+		bio_wouldblock_error(bio);
+	return parked;
+}
+
+/* New writes are parked from here on; those that have their reference already are still in flight. */
+static void hold_begin(struct bc_job *job)
+{
+	struct bc_hold *hold = &job->hold;
+
+	spin_lock(&hold->lock);
+	hold->parking = true;
+	spin_unlock(&hold->lock);
+	percpu_ref_kill(&job->writes);
+}
+
+/* Nothing is parked from here on. The parked writes are the caller's to release, without locks. */
+static void hold_end(struct bc_job *job, struct bio_list *bios)
+{
+	struct bc_hold *hold = &job->hold;
+
+	/* In this order, as bc_io_map() tries the reference first and looks for a hold when it does not get it. */
+	percpu_ref_resurrect(&job->writes);
+	spin_lock(&hold->lock);
+	hold->parking = false;
+	bio_list_merge(bios, &hold->bios);
+	bio_list_init(&hold->bios);
+	trace_blockcopy_hold(bc_job_devt(job), false, hold->nr, job->completion.blackout_us);
+	WRITE_ONCE(hold->nr, 0);
+	spin_unlock(&hold->lock);
+}
+
+static void release(struct bc_job *job, struct bio_list *bios)
+{
+	struct bio *bio;
+
+	while ((bio = bio_list_pop(bios)))
+		bc_io_release(job, bio);
+}
+
+/*
+ * The way there
+ */
+
+/* Context: job->lock held. */
+static void begin_hold(struct bc_job *job)
+{
+	struct bc_completion *m = &job->completion;
+
+	m->phase = BC_PHASE_HOLD;
+	m->hold++;
+	m->held_at = ktime_get_ns();
+	trace_blockcopy_hold(bc_job_devt(job), true, 0, 0);
+	hold_begin(job);
+	/* Rounded down, as the timer may come a jiffy late. */
+	mod_delayed_work(job->wq, &m->timer, max(msecs_to_jiffies(m->budget_ms), 2UL) - 1);
+	bc_copier_kick(&job->copier);
+}
+
+static void completion_tick(struct work_struct *work)
+{
+	struct bc_job *job = container_of(to_delayed_work(work), struct bc_job, completion.tick);
+	struct bc_completion *m = &job->completion;
+	u64 left;
+
+	mutex_lock(&job->lock);
+	if (m->phase == BC_PHASE_DRAIN) {
+		left = (bc_bitmap_count(&job->dirty) << (job->region_shift + SECTOR_SHIFT)) +
+			READ_ONCE(job->copier.in_flight_bytes);
+		if (left <= DRAINED_BYTES || ktime_get_ns() >= m->drain_until)
+			begin_hold(job);
+		else
+			queue_delayed_work(job->wq, &m->tick, msecs_to_jiffies(TICK_MS));
+	}
+	mutex_unlock(&job->lock);
+}
+
+static void completion_begin(struct work_struct *work)
+{
+	struct bc_job *job = container_of(work, struct bc_job, completion.begin);
+
+	percpu_ref_switch_to_atomic_sync(&job->writes);
+
+	mutex_lock(&job->lock);
+	if (job->completion.phase == BC_PHASE_BEGIN) {
+		job->completion.phase = BC_PHASE_DRAIN;
+		mod_delayed_work(job->wq, &job->completion.tick, 0);
+	} else if (job->completion.phase == BC_PHASE_NONE && job->truth == &job->source) {
+		/* Given up meanwhile. */
+		percpu_ref_switch_to_percpu(&job->writes);
+	}
+	mutex_unlock(&job->lock);
+}
+
+int bc_complete(struct bc_job *job, bool pivot, unsigned int ms)
+{
+	struct bc_completion *m = &job->completion;
+	int r = 0;
+
+	/* A second table that was loaded before would take the device back to the source, one day. */
+	if (!bc_registry_lock_alone(job)) {
+		DMWARN("%s: another blockcopy table is loaded, clear it first", dm_device_name(job->md));
+		return -EBUSY;
+	}
+	mutex_lock(&job->lock);
+	if (job->state != BC_READY || job->paused || READ_ONCE(job->copier.stopped)) {
+		DMWARN("%s: cannot %s: job is %s, need ready and running", dm_device_name(job->md),
+		       pivot ? "complete" : "finish",
+		       job->paused ? "paused" : bc_state_names[job->state]);
+		r = -EBUSY;
+	} else {
+		m->pivot = pivot;
+		m->phase = BC_PHASE_BEGIN;
+		m->budget_ms = ms;
+		m->drain_until = ktime_get_ns() + (u64)ms * NSEC_PER_MSEC;
+		bc_job_set_state(job, BC_COMPLETING, BC_EVENT_COMPLETING, BC_ERROR_NONE);
+		queue_work(job->wq, &m->begin);
+	}
+	mutex_unlock(&job->lock);
+	bc_registry_unlock();
+	return r;
+}
+
+u64 bc_complete_clean(struct bc_job *job)
+{
+	struct bc_completion *m = &job->completion;
+	u64 hold = 0;
+
+	mutex_lock(&job->lock);
+	if (m->phase == BC_PHASE_DRAIN) {
+		mod_delayed_work(job->wq, &m->tick, 0);
+	} else if (m->phase == BC_PHASE_HOLD && percpu_ref_is_zero(&job->writes)) {
+		/* I6: first no write in flight, then nothing dirty. The last write marks before it goes. */
+		smp_mb();
+		if (!bc_bitmap_count(&job->dirty))
+			hold = m->hold;
+		else
+			bc_copier_kick(&job->copier);
+	}
+	mutex_unlock(&job->lock);
+	return hold;
+}
+
+/*
+ * The ways out. All go through here, with job->lock held; what is parked is then to be released.
+ */
+static void end_completion(struct bc_job *job, enum bc_state state, enum bc_event event, enum bc_error error,
+			   struct bio_list *bios)
+{
+	struct bc_completion *m = &job->completion;
+	bool held = m->phase == BC_PHASE_HOLD;
+
+	m->phase = BC_PHASE_NONE;
+	if (held) {
+		m->blackout_us = since_us(m->held_at);
+		hold_end(job, bios);
+	}
+	bc_job_set_state(job, state, event, error);
+	cancel_delayed_work(&m->timer);
+}
+
+void bc_complete_flushed(struct bc_job *job, u64 hold)
+{
+	struct bc_completion *m = &job->completion;
+	struct bio_list bios = BIO_EMPTY_LIST;
+
+	mutex_lock(&job->lock);
+	/* A flush for a hold that was given up says nothing about the next one. */
+	if (m->phase != BC_PHASE_HOLD || m->hold != hold)
+		goto unlock;
+	if (WARN_ON_ONCE(!percpu_ref_is_zero(&job->writes) || bc_bitmap_count(&job->dirty)))
+		goto unlock;
+	if (m->pivot) {
+		WRITE_ONCE(job->truth, &job->destination);
+		end_completion(job, BC_PIVOTED, BC_EVENT_PIVOTED, BC_ERROR_NONE, &bios);
+	} else {
+		end_completion(job, BC_FINISHED, BC_EVENT_FINISHED, BC_ERROR_NONE, &bios);
+		percpu_ref_switch_to_percpu(&job->writes);
+	}
+unlock:
+	mutex_unlock(&job->lock);
+	release(job, &bios);
+}
+
+bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error error)
+{
+	struct bio_list bios = BIO_EMPTY_LIST;
+	bool was;
+
+	mutex_lock(&job->lock);
+	was = job->completion.phase != BC_PHASE_NONE;
+	if (was) {
+		end_completion(job, state, BC_EVENT_NOT_COMPLETED, error, &bios);
+		percpu_ref_switch_to_percpu(&job->writes);
+	}
+	mutex_unlock(&job->lock);
+	release(job, &bios);
+	return was;
+}
+
+static void completion_timer(struct work_struct *work)
+{
+	struct bc_job *job = container_of(to_delayed_work(work), struct bc_job, completion.timer);
+	struct bc_completion *m = &job->completion;
+	bool early;
+
+	/* A timer that was late may meet the next hold. */
+	mutex_lock(&job->lock);
+	early = m->phase == BC_PHASE_HOLD &&
+		since_us(m->held_at) + 2 * jiffies_to_usecs(1) < (u64)m->budget_ms * USEC_PER_MSEC;
+	if (early)
+		queue_delayed_work(job->wq, &m->timer, 1);
+	mutex_unlock(&job->lock);
+
+	if (!early && bc_complete_cancel(job, BC_READY, BC_ERROR_BLACKOUT))
+		bc_copier_kick(&job->copier);
+}
+
+static void writes_drained(struct percpu_ref *ref)
+{
+	bc_copier_kick(&container_of(ref, struct bc_job, writes)->copier);
+}
+
+int bc_completion_init(struct bc_job *job)
+{
+	struct bc_completion *m = &job->completion;
+
+	spin_lock_init(&job->hold.lock);
+	bio_list_init(&job->hold.bios);
+	INIT_WORK(&m->begin, completion_begin);
+	INIT_DELAYED_WORK(&m->tick, completion_tick);
+	INIT_DELAYED_WORK(&m->timer, completion_timer);
+	return percpu_ref_init(&job->writes, writes_drained, PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
+}
+
+void bc_completion_exit(struct bc_job *job)
+{
+	bc_complete_cancel(job, BC_READY, BC_ERROR_SUSPENDED);
+	cancel_work_sync(&job->completion.begin);
+	cancel_delayed_work_sync(&job->completion.tick);
+	cancel_delayed_work_sync(&job->completion.timer);
+	percpu_ref_exit(&job->writes);
+}

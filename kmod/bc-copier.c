@@ -1,0 +1,626 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The copier: takes dirty regions from the source to the destination.
+ *
+ * One work item does everything, so nothing here needs a lock. It takes a run of dirty regions that no copy has
+ * in flight, clears their bits (I2), and sends pieces of up to 1 MiB on their way: read, look at the buffer, write.
+ * Bios that end put their piece on a list and queue the work. Pieces that came back go first, before anything new
+ * is read: on fast devices one buffer then makes the round, warm in the cache.
+ *
+ * When nothing is dirty and nothing in flight, the destination is flushed, for READY (I5) or for a flip (I6).
+ */
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+
+#include "bc-job.h"
+#include "bc-trace.h"
+
+#define RATE_WINDOW_NS	(NSEC_PER_SEC / 2)
+
+static struct bc_job *job_of(struct bc_copier *c)
+{
+	return container_of(c, struct bc_job, copier);
+}
+
+void bc_copier_kick(struct bc_copier *c)
+{
+	queue_work(c->wq, &c->work);
+}
+
+static void kick_later(struct bc_copier *c, u64 ns)
+{
+	queue_delayed_work(c->wq, &c->timer, nsecs_to_jiffies(ns) + 1);
+}
+
+/* Shown by status while the work writes them. */
+static void account(u64 *counter, u64 value)
+{
+	WRITE_ONCE(*counter, value);
+}
+
+static u64 per_second(u64 bytes, u64 ns)
+{
+	return div64_u64(bytes * MSEC_PER_SEC, div_u64(ns, NSEC_PER_MSEC) + 1);
+}
+
+u64 bc_copier_rate(const struct bc_copier *c)
+{
+	u64 age = ktime_get_ns() - READ_ONCE(c->window_start);
+
+	/* A window that nobody closed: nothing was copied for long. */
+	if (age > 2 * RATE_WINDOW_NS)
+		return per_second(READ_ONCE(c->window_bytes), age);
+	return READ_ONCE(c->rate);
+}
+
+static void account_copied(struct bc_copier *c, u64 bytes)
+{
+	u64 now = ktime_get_ns();
+	u64 age = now - c->window_start;
+
+	account(&c->copied_bytes, c->copied_bytes + bytes);
+	account(&c->window_bytes, c->window_bytes + bytes);
+	if (age < RATE_WINDOW_NS)
+		return;
+	account(&c->rate, per_second(c->window_bytes, age));
+	account(&c->window_bytes, 0);
+	account(&c->window_start, now);
+}
+
+/* Whether anything may be read from the source now. */
+static bool may_issue(struct bc_copier *c)
+{
+	struct bc_job *job = job_of(c);
+
+	if (READ_ONCE(c->stopped))
+		return false;
+	switch (READ_ONCE(job->state)) {
+	case BC_COMPLETING:
+		return true;
+	case BC_COPYING:
+	case BC_READY:
+		return !READ_ONCE(job->paused);
+	default:
+		return false;
+	}
+}
+
+/*
+ * Copies: runs of regions
+ */
+
+static u64 copy_bytes(const struct bc_copy *copy)
+{
+	return (copy->end - copy->start) << SECTOR_SHIFT;
+}
+
+static void copy_begin(struct bc_copier *c, unsigned long region, unsigned long nr)
+{
+	struct bc_job *job = job_of(c);
+	struct bc_copy *copy = list_first_entry(&c->idle_copies, struct bc_copy, list);
+
+	list_move_tail(&copy->list, &c->active);
+	copy->start = (sector_t)region << job->region_shift;
+	copy->end = min_t(sector_t, (sector_t)(region + nr) << job->region_shift, job->ti->len);
+	copy->next = copy->start;
+	copy->pending = 0;
+	copy->error = 0;
+	c->current_copy = copy;
+	c->cursor = region + nr;
+
+	/* I2: before the source is read. The other way round a write in between would be lost. */
+	account(&c->in_flight_bytes, c->in_flight_bytes + copy_bytes(copy));
+	bc_bitmap_clear(&job->dirty, region, region + nr - 1);
+	trace_blockcopy_copy_begin(bc_job_devt(job), copy->start, copy->end - copy->start, 0);
+}
+
+static void copy_end(struct bc_copier *c, struct bc_copy *copy)
+{
+	struct bc_job *job = job_of(c);
+
+	if (copy->error)
+		bc_bitmap_mark(&job->dirty, copy->start >> job->region_shift,
+			       (copy->end - 1) >> job->region_shift);
+	else
+		account_copied(c, copy_bytes(copy));
+	account(&c->in_flight_bytes, c->in_flight_bytes - copy_bytes(copy));
+	trace_blockcopy_copy_end(bc_job_devt(job), copy->start, copy->end - copy->start, copy->error);
+	if (c->current_copy == copy)
+		c->current_copy = NULL;
+	list_move(&copy->list, &c->idle_copies);
+}
+
+static void copy_end_if_over(struct bc_copier *c, struct bc_copy *copy)
+{
+	if (!copy->pending && copy->next == copy->end)
+		copy_end(c, copy);
+}
+
+/* Issue no more pieces of the copy that is half issued; what it did not reach stays dirty. */
+static void cut_current_copy(struct bc_copier *c)
+{
+	struct bc_copy *copy = c->current_copy;
+
+	if (!copy)
+		return;
+	c->current_copy = NULL;
+	copy->error = copy->error ?: -EINTR;
+	copy->next = copy->end;
+	copy_end_if_over(c, copy);
+}
+
+/* I3: the first active copy that overlaps the regions, or NULL. They are few, at most BC_NR_PIECES. */
+static struct bc_copy *find_active(struct bc_copier *c, sector_t start, sector_t end)
+{
+	struct bc_copy *copy;
+
+	list_for_each_entry(copy, &c->active, list)
+		if (copy->start < end && start < copy->end)
+			return copy;
+	return NULL;
+}
+
+/* Find a run of dirty regions, up to one piece long, of which none is being copied. */
+static bool find_run(struct bc_copier *c, unsigned long *ret_region, unsigned long *ret_nr)
+{
+	struct bc_job *job = job_of(c);
+	unsigned long most = max(BC_PIECE_SECTORS >> job->region_shift, 1U);
+	unsigned long from = c->cursor, region, nr;
+	bool wrapped = false;
+	struct bc_copy *copy;
+
+	for (;;) {
+		if (!bc_bitmap_next(&job->dirty, from, &region)) {
+			if (wrapped)
+				return false;
+			wrapped = true;
+			from = 0;
+			continue;
+		}
+		if (wrapped && region >= c->cursor)
+			return false;
+		copy = find_active(c, (sector_t)region << job->region_shift,
+				   (sector_t)(region + 1) << job->region_shift);
+		if (!copy)
+			break;
+		from = ((copy->end - 1) >> job->region_shift) + 1;
+	}
+
+	nr = bc_bitmap_run(&job->dirty, region, most);
+	while (nr > 1) {
+		copy = find_active(c, (sector_t)region << job->region_shift,
+				   (sector_t)(region + nr) << job->region_shift);
+		if (!copy)
+			break;
+		nr = (copy->start >> job->region_shift) - region;
+	}
+	*ret_region = region;
+	*ret_nr = max(nr, 1UL);
+	return true;
+}
+
+/*
+ * Pieces: one read and one write
+ */
+
+static void piece_bio_end(struct bio *bio)
+{
+	struct bc_piece *piece = bio->bi_private;
+	struct bc_copier *c = piece->copier;
+
+	piece->status = bio->bi_status;
+	bio_put(bio);
+	/*
+	 * Once the piece is on the list the work may find it, and be the last one before the copier is freed:
+	 * bc_copier_exit() waits for a grace period, so that there still is a work queue to kick.
+	 */
+	rcu_read_lock();
+	if (llist_add(&piece->node, &c->done))
+		bc_copier_kick(c);
+	rcu_read_unlock();
+}
+
+static void piece_submit(struct bc_piece *piece, const struct bc_leg *leg, blk_opf_t opf)
+{
+	struct bc_copier *c = piece->copier;
+	unsigned int left = piece->sectors << SECTOR_SHIFT;
+	unsigned int chunk_bytes = PAGE_SIZE << c->pool.order;
+	bool data = (opf & REQ_OP_MASK) != REQ_OP_WRITE_ZEROES;
+	struct page *chunk;
+	struct bio *bio;
+
+	if (READ_ONCE(job_of(c)->state) == BC_COMPLETING)
+		opf |= REQ_SYNC;
+	bio = bio_alloc_bioset(leg->dev->bdev, data ? DIV_ROUND_UP(left, chunk_bytes) : 0, opf, GFP_NOIO,
+			       &c->bios);
+	bio->bi_iter.bi_sector = leg->start + piece->start;
+	bio->bi_private = piece;
+	bio->bi_end_io = piece_bio_end;
+	if (data) {
+		for (chunk = piece->chunks; left; chunk = bc_chunk_next(chunk)) {
+			unsigned int n = min(left, chunk_bytes);
+
+			__bio_add_page(bio, chunk, n, 0);
+			left -= n;
+		}
+	} else {
+		bio->bi_iter.bi_size = left;
+	}
+	submit_bio_noacct(bio);
+}
+
+static void piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int sectors, struct page *chunks)
+{
+	struct bc_piece *piece = list_first_entry(&c->idle_pieces, struct bc_piece, list);
+
+	list_del_init(&piece->list);
+	piece->copy = copy;
+	piece->chunks = chunks;
+	piece->start = copy->next;
+	piece->sectors = sectors;
+	piece->stage = BC_PIECE_READ;
+	copy->pending++;
+	copy->next += sectors;
+	if (copy->next == copy->end)
+		c->current_copy = NULL;
+	WRITE_ONCE(c->in_flight, c->in_flight + 1);
+	piece_submit(piece, &job_of(c)->source, REQ_OP_READ);
+}
+
+static void piece_end(struct bc_copier *c, struct bc_piece *piece)
+{
+	struct bc_copy *copy = piece->copy;
+
+	bc_pool_put(&c->pool, piece->chunks, READ_ONCE(job_of(c)->args.buf_size));
+	piece->chunks = NULL;
+	list_add(&piece->list, &c->idle_pieces);
+	WRITE_ONCE(c->in_flight, c->in_flight - 1);
+	copy->pending--;
+	copy_end_if_over(c, copy);
+}
+
+static bool piece_is_zero(struct bc_piece *piece)
+{
+	unsigned int left = piece->sectors << SECTOR_SHIFT;
+	unsigned int chunk_bytes = PAGE_SIZE << piece->copier->pool.order;
+	struct page *chunk;
+
+	for (chunk = piece->chunks; left; chunk = bc_chunk_next(chunk)) {
+		unsigned int n = min(left, chunk_bytes);
+
+		if (memchr_inv(page_address(chunk), 0, n))
+			return false;
+		left -= n;
+	}
+	return true;
+}
+
+static void piece_write(struct bc_copier *c, struct bc_piece *piece)
+{
+	struct bc_job *job = job_of(c);
+	enum bc_detect_zeroes detect = job->args.detect_zeroes;
+
+	if (detect != BC_DETECT_ZEROES_OFF && c->zeroes_work && piece_is_zero(piece)) {
+		piece->stage = BC_PIECE_ZERO;
+		piece_submit(piece, &job->destination, REQ_OP_WRITE_ZEROES |
+			     (detect == BC_DETECT_ZEROES_ON ? REQ_NOUNMAP : 0));
+		return;
+	}
+	piece->stage = BC_PIECE_WRITE;
+	piece_submit(piece, &job->destination, REQ_OP_WRITE);
+}
+
+static void piece_failed(struct bc_copier *c, struct bc_piece *piece)
+{
+	struct bc_job *job = job_of(c);
+	bool source = piece->stage == BC_PIECE_READ;
+	u64 *errors = source ? &job->source_errors : &job->target_errors;
+
+	DMERR_LIMIT("%s: %s %llu+%u: error %d", dm_device_name(job->md),
+		    source ? "copier reads source" : "copier writes destination",
+		    (unsigned long long)piece->start, piece->sectors, blk_status_to_errno(piece->status));
+	account(errors, *errors + 1);
+	piece->copy->error = blk_status_to_errno(piece->status);
+	bc_job_fail(job, source ? BC_ERROR_SOURCE_READ : BC_ERROR_TARGET_WRITE, piece->status);
+	piece_end(c, piece);
+}
+
+/* A piece came back from one of its bios. */
+static void piece_advance(struct bc_copier *c, struct bc_piece *piece)
+{
+	if (piece->stage == BC_PIECE_ZERO &&
+	    (piece->status == BLK_STS_NOTSUPP || piece->status == BLK_STS_TARGET)) {
+		/* The device promised and refuses: it gets the zeroes as data, now and from now on. */
+		c->zeroes_work = false;
+		piece_write(c, piece);
+	} else if (piece->status) {
+		piece_failed(c, piece);
+	} else if (piece->stage == BC_PIECE_READ) {
+		piece_write(c, piece);
+	} else {
+		if (piece->stage == BC_PIECE_ZERO)
+			account(&c->zeroed_bytes, c->zeroed_bytes + ((u64)piece->sectors << SECTOR_SHIFT));
+		piece_end(c, piece);
+	}
+}
+
+/* Whether the bandwidth limit lets a piece go; otherwise the timer is set. */
+static bool throttle_allows(struct bc_copier *c)
+{
+	u64 rate = READ_ONCE(job_of(c)->args.bandwidth);
+	u64 now = ktime_get_ns();
+	u64 wait;
+
+	if (rate != c->throttle.rate)
+		bc_throttle_set_rate(&c->throttle, rate, now);
+	wait = bc_throttle_wait(&c->throttle, now);
+	if (wait)
+		mod_delayed_work(c->wq, &c->timer, nsecs_to_jiffies(wait) + 1);
+	return !wait;
+}
+
+/* I4: whether an older job of this device may still have writes to the destination in flight. */
+static bool alone(struct bc_copier *c)
+{
+	if (!c->alone)
+		c->alone = !bc_registry_has_older(job_of(c));
+	return c->alone;
+}
+
+/* Issue one more piece. Return: false when that has to wait for something that will kick. */
+static bool issue(struct bc_copier *c)
+{
+	struct bc_job *job = job_of(c);
+	unsigned long region, nr;
+	unsigned int sectors;
+	struct page *chunks;
+	bool limited;
+
+	if (!may_issue(c)) {
+		if (READ_ONCE(c->stopped) || READ_ONCE(job->state) == BC_FAILED)
+			cut_current_copy(c);
+		return false;
+	}
+	if (list_empty(&c->idle_pieces))
+		return false;
+	/* A guest whose writes are held waits for nothing but the devices. */
+	limited = READ_ONCE(job->state) != BC_COMPLETING;
+	if (limited && !throttle_allows(c))
+		return false;
+	if (!c->current_copy) {
+		if (!bc_bitmap_count(&job->dirty) || !alone(c) || !find_run(c, &region, &nr))
+			return false;
+		sectors = min_t(sector_t, (sector_t)nr << job->region_shift, BC_PIECE_SECTORS);
+	} else {
+		sectors = min_t(sector_t, c->current_copy->end - c->current_copy->next, BC_PIECE_SECTORS);
+	}
+
+	/* The last region may be short, the buffer is then longer than need be. */
+	chunks = bc_pool_get(&c->pool, sectors << SECTOR_SHIFT, READ_ONCE(job->args.buf_size));
+	if (!chunks)
+		return false;
+	if (!c->current_copy) {
+		copy_begin(c, region, nr);
+		sectors = min_t(sector_t, c->current_copy->end - c->current_copy->next, sectors);
+	}
+	if (limited)
+		bc_throttle_charge(&c->throttle, (u64)sectors << SECTOR_SHIFT);
+	piece_issue(c, c->current_copy, sectors, chunks);
+	return true;
+}
+
+/*
+ * Flushes of the destination
+ */
+
+static void flush_bio_end(struct bio *bio)
+{
+	struct bc_copier *c = bio->bi_private;
+
+	c->flush_status = bio->bi_status;
+	bio_put(bio);
+	rcu_read_lock();	/* as in piece_bio_end() */
+	/* Pairs with the smp_load_acquire() in flush_ended(). */
+	smp_store_release(&c->flush_done, true);
+	bc_copier_kick(c);
+	rcu_read_unlock();
+}
+
+static void flush(struct bc_copier *c, u64 hold)
+{
+	struct bio *bio = bio_alloc_bioset(job_of(c)->destination.dev->bdev, 0,
+					   REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC, GFP_NOIO, &c->bios);
+
+	bio->bi_private = c;
+	bio->bi_end_io = flush_bio_end;
+	c->flushing = true;
+	c->flush_hold = hold;
+	WRITE_ONCE(c->in_flight, c->in_flight + 1);
+	submit_bio_noacct(bio);
+}
+
+static void flush_failed(struct bc_copier *c)
+{
+	struct bc_job *job = job_of(c);
+
+	DMERR_LIMIT("%s: destination flush: error %d", dm_device_name(job->md),
+		    blk_status_to_errno(c->flush_status));
+	account(&job->target_errors, job->target_errors + 1);
+	/* What the destination acknowledged since its last good flush may be lost, and nobody knows which. */
+	bc_bitmap_mark(&job->dirty, 0, job->dirty.nbits - 1);
+	bc_job_fail(job, BC_ERROR_TARGET_FLUSH, c->flush_status);
+}
+
+/* I5: the flush that ended was begun when nothing was dirty and nothing in flight. */
+static void flush_succeeded(struct bc_copier *c)
+{
+	struct bc_job *job = job_of(c);
+
+	if (c->flush_hold) {
+		bc_complete_flushed(job, c->flush_hold);
+		return;
+	}
+	mutex_lock(&job->lock);
+	if (job->state == BC_COPYING)
+		bc_job_set_state(job, BC_READY, BC_EVENT_READY, BC_ERROR_NONE);
+	mutex_unlock(&job->lock);
+}
+
+static void flush_ended(struct bc_copier *c)
+{
+	/* Pairs with the smp_store_release() in flush_bio_end(). */
+	if (!c->flushing || !smp_load_acquire(&c->flush_done))
+		return;
+	c->flush_done = false;
+	c->flushing = false;
+	WRITE_ONCE(c->in_flight, c->in_flight - 1);
+	if (c->flush_status)
+		flush_failed(c);
+	else
+		flush_succeeded(c);
+}
+
+/*
+ * The work
+ */
+
+/* Nothing dirty, nothing in flight: is there anything to flush for? */
+static void clean(struct bc_copier *c)
+{
+	struct bc_job *job = job_of(c);
+	u64 hold;
+
+	switch (READ_ONCE(job->state)) {
+	case BC_COPYING:
+		flush(c, 0);
+		break;
+	case BC_COMPLETING:
+		hold = bc_complete_clean(job);
+		if (hold)
+			flush(c, hold);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Nothing could be issued: what will wake us? */
+static void settle(struct bc_copier *c)
+{
+	struct bc_job *job = job_of(c);
+
+	if (c->in_flight)
+		return;
+	wake_up_all(&c->quiet);
+	if (!may_issue(c))
+		return;
+	if (!bc_bitmap_count(&job->dirty)) {
+		clean(c);
+		if (c->in_flight)
+			return;
+	}
+
+	/* go_idle(): from here on whoever marks has to kick. Pairs with the full barrier of bc_bitmap_mark(). */
+	WRITE_ONCE(c->idle, true);
+	smp_mb();
+	/*
+	 * Dirty after all, but nothing could be issued: the throttle's timer is running (and stays), an older job
+	 * is not gone yet, or the one who marks has raised the count and not yet the bit. Look again soon.
+	 */
+	if (bc_bitmap_count(&job->dirty))
+		kick_later(c, NSEC_PER_MSEC);
+}
+
+static void copier_work(struct work_struct *work)
+{
+	struct bc_copier *c = container_of(work, struct bc_copier, work);
+	struct bc_piece *piece, *tmp;
+	struct llist_node *done;
+
+	WRITE_ONCE(c->idle, false);
+	do {
+		flush_ended(c);
+		while ((done = llist_del_all(&c->done)))
+			llist_for_each_entry_safe(piece, tmp, done, node)
+				piece_advance(c, piece);
+		cond_resched();
+	} while (issue(c) || !llist_empty(&c->done));
+	settle(c);
+}
+
+static void copier_timer(struct work_struct *work)
+{
+	bc_copier_kick(container_of(to_delayed_work(work), struct bc_copier, timer));
+}
+
+bool bc_copier_stop(struct bc_copier *c, unsigned long timeout)
+{
+	WRITE_ONCE(c->stopped, true);
+	bc_copier_kick(c);
+	if (!wait_event_timeout(c->quiet, !READ_ONCE(c->in_flight), timeout))
+		return false;
+	/* Nothing is in flight and nothing is issued: the work ends, and none of its bios can queue it again. */
+	cancel_delayed_work_sync(&c->timer);
+	flush_work(&c->work);
+	return true;
+}
+
+void bc_copier_start(struct bc_copier *c)
+{
+	WRITE_ONCE(c->stopped, false);
+	bc_copier_kick(c);
+}
+
+int bc_copier_init(struct bc_copier *c, struct bc_job *job)
+{
+	unsigned int i;
+	int r;
+
+	INIT_WORK(&c->work, copier_work);
+	INIT_DELAYED_WORK(&c->timer, copier_timer);
+	init_llist_head(&c->done);
+	init_waitqueue_head(&c->quiet);
+	INIT_LIST_HEAD(&c->active);
+	INIT_LIST_HEAD(&c->idle_copies);
+	INIT_LIST_HEAD(&c->idle_pieces);
+	for (i = 0; i < BC_NR_PIECES; i++) {
+		c->pieces[i].copier = c;
+		list_add_tail(&c->pieces[i].list, &c->idle_pieces);
+		list_add_tail(&c->copies[i].list, &c->idle_copies);
+	}
+	c->stopped = true;
+	c->zeroes_work = bdev_write_zeroes_sectors(job->destination.dev->bdev);
+	c->window_start = ktime_get_ns();
+	bc_throttle_init(&c->throttle, job->args.bandwidth, c->window_start);
+
+	r = bc_pool_init(&c->pool);
+	if (r)
+		return r;
+	r = bioset_init(&c->bios, 16, 0, BIOSET_NEED_BVECS);
+	if (r)
+		goto err_pool;
+	c->wq = alloc_workqueue("bc_copy_%s", WQ_MEM_RECLAIM | WQ_UNBOUND, 0, dm_device_name(job->md));
+	if (!c->wq) {
+		r = -ENOMEM;
+		goto err_bios;
+	}
+	return 0;
+
+err_bios:
+	bioset_exit(&c->bios);
+err_pool:
+	bc_pool_exit(&c->pool);
+	return r;
+}
+
+void bc_copier_exit(struct bc_copier *c)
+{
+	if (!c->wq)
+		return;
+	bc_copier_stop(c, MAX_SCHEDULE_TIMEOUT);
+	synchronize_rcu();	/* piece_bio_end() */
+	destroy_workqueue(c->wq);
+	bioset_exit(&c->bios);
+	bc_pool_exit(&c->pool);
+}

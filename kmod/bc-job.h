@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One job: what the files of the target share. The invariants I1 to I12 are those of the protocol:
+ *
+ *   I1  An acknowledged guest write is on both legs, or its region is dirty.
+ *   I2  Only the copier clears a dirty bit, and before it reads the source.
+ *   I3  At most one copy of a region is in flight.
+ *   I4  While a destination write is in flight, nothing else writes to its region there.
+ *   I5  READY means: dirty = 0 was seen, and a destination flush that started afterwards succeeded.
+ *   I6  Guest I/O moves to the destination only while writes are held, with none in flight, no copy in flight,
+ *	 dirty = 0 and the destination flushed.
+ *   I7  The destination can not fail a guest request. Reads come from the truth and never wait.
+ *   I8  Nothing waits for userspace: each hold has a timer.
+ *   I10 Nothing in map or end_io allocates or sleeps.
+ *
+ * Locks, outer first:
+ *
+ *   registry mutex	which jobs there are (bc-registry.c); process context
+ *   job->lock		mutex: state, paused, error, limits, the completion; process context; never held over I/O
+ *   hold->lock		spinlock: the parked bios and whether to park; process context (map is)
+ *
+ * Without a lock: the bitmap (bc-bitmap.h), job->writes (a percpu_ref), and everything of the copier, which one
+ * work item owns. Fields that one side writes and others only show are read with READ_ONCE().
+ */
+#ifndef BC_JOB_H
+#define BC_JOB_H
+
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/device-mapper.h>
+#include <linux/ktime.h>
+#include <linux/llist.h>
+#include <linux/mutex.h>
+#include <linux/percpu-refcount.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "bc-args.h"
+#include "bc-bitmap.h"
+#include "bc-throttle.h"
+
+#define DM_MSG_PREFIX BLOCKCOPY_TARGET_NAME
+
+/* The largest piece of a copy: one read and one write. */
+#define BC_PIECE_SECTORS	2048U
+#define BC_PIECE_BYTES		(BC_PIECE_SECTORS << SECTOR_SHIFT)
+
+/* Most pieces in flight; with small regions that are far apart this binds before buf_size does. */
+#define BC_NR_PIECES		128
+
+enum bc_state {
+	BC_COPYING,
+	BC_READY,
+	BC_COMPLETING,
+	BC_PIVOTED,
+	BC_FINISHED,
+	BC_FAILED,
+	BC_STATE_MAX,
+};
+
+enum bc_error {
+	BC_ERROR_NONE,
+	BC_ERROR_SOURCE_READ,
+	BC_ERROR_TARGET_WRITE,
+	BC_ERROR_TARGET_FLUSH,
+	BC_ERROR_BLACKOUT,
+	BC_ERROR_SUSPENDED,
+	BC_ERROR_MAX,
+};
+
+enum bc_event {
+	BC_EVENT_NONE,
+	BC_EVENT_READY,
+	BC_EVENT_COMPLETING,
+	BC_EVENT_NOT_COMPLETED,
+	BC_EVENT_PIVOTED,
+	BC_EVENT_FINISHED,
+	BC_EVENT_PAUSED,
+	BC_EVENT_RESUMED,
+	BC_EVENT_ERROR,
+	BC_EVENT_MAX,
+};
+
+extern const char *const bc_state_names[BC_STATE_MAX];
+extern const char *const bc_error_names[BC_ERROR_MAX];
+extern const char *const bc_event_names[BC_EVENT_MAX];
+
+/* One side of the job: a range of a device, as long as the target. */
+struct bc_leg {
+	struct dm_dev *dev;
+	sector_t start;
+};
+
+/* Per-bio data. end_io finds the bio consumed, so map keeps what it needs. */
+struct bc_io {
+	sector_t start;			/* in the target */
+	unsigned int sectors;
+	bool counted;			/* holds a reference of job->writes */
+	bool marks;			/* went to the source: its completion makes regions dirty */
+};
+
+/* Buffers of the copier: equal chunks, recycled last in, first out so that they stay in cache. */
+struct bc_pool {
+	struct page *free;		/* stack, linked through page_private() */
+	unsigned int nr_free;
+	unsigned int nr_total;
+	unsigned int order;		/* of one chunk */
+};
+
+struct bc_copier;
+
+/* A run of regions on their way. Cleared before the first piece is read, ended after the last is written. */
+struct bc_copy {
+	struct list_head list;		/* copier->active or copier->idle_copies */
+	sector_t start;
+	sector_t end;
+	sector_t next;			/* where the next piece begins; == end when all are issued */
+	unsigned int pending;		/* pieces in flight */
+	int error;
+};
+
+/* One read and one write, one after the other, of the same buffer. */
+struct bc_piece {
+	struct llist_node node;		/* copier->done */
+	struct list_head list;		/* copier->idle_pieces */
+	struct bc_copier *copier;
+	struct bc_copy *copy;
+	struct page *chunks;		/* stack, as in bc_pool */
+	sector_t start;
+	unsigned int sectors;
+	enum { BC_PIECE_READ, BC_PIECE_WRITE, BC_PIECE_ZERO } stage;
+	blk_status_t status;
+};
+
+/*
+ * The copier. Its work item alone touches what is below, save the fields marked "shared". Completions of its bios
+ * reach it through @done, everything else by bc_copier_kick().
+ */
+struct bc_copier {
+	struct workqueue_struct *wq;	/* its own: it may block in submit_bio() on a hung destination */
+	struct work_struct work;
+	struct delayed_work timer;	/* kicks; for the throttle and for markers met half way */
+	struct bio_set bios;
+	struct bc_pool pool;
+	struct bc_throttle throttle;
+
+	struct llist_head done;		/* shared: pieces whose bio ended */
+	bool idle;			/* shared: nothing will wake the copier but a mark */
+	bool stopped;			/* shared: issue nothing (suspended) */
+	wait_queue_head_t quiet;	/* woken when nothing is in flight */
+	unsigned int in_flight;		/* shared for reading: pieces and flushes */
+
+	struct list_head active;	/* copies in flight, few */
+	struct list_head idle_copies;
+	struct list_head idle_pieces;
+	struct bc_copy *current_copy;	/* of the active ones, that whose pieces are not all issued, or NULL */
+	unsigned long cursor;		/* where the search for dirty regions goes on */
+	bool zeroes_work;		/* the destination takes WRITE_ZEROES */
+	bool alone;			/* no older job of this device is left */
+
+	bool flushing;
+	bool flush_done;		/* shared: set last, by the flush's end */
+	blk_status_t flush_status;
+	u64 flush_hold;			/* number of the hold that the flush serves, 0: for READY */
+
+	u64 window_start;		/* of the rate shown, ns */
+	u64 window_bytes;
+	u64 rate;			/* bytes per second over the last window */
+	u64 in_flight_bytes;
+	u64 copied_bytes;
+	u64 zeroed_bytes;
+
+	struct bc_copy copies[BC_NR_PIECES];
+	struct bc_piece pieces[BC_NR_PIECES];
+};
+
+/* Where guest writes wait for the moment of a flip. */
+struct bc_hold {
+	spinlock_t lock;
+	bool parking;			/* under lock */
+	struct bio_list bios;		/* under lock */
+	unsigned int nr;		/* under lock */
+};
+
+enum bc_phase {
+	BC_PHASE_NONE,
+	BC_PHASE_BEGIN,
+	BC_PHASE_DRAIN,			/* guest running, the copier brings the dirty regions down */
+	BC_PHASE_HOLD,			/* guest writes parked */
+};
+
+/* "complete" or "finish" under way. Under job->lock. */
+struct bc_completion {
+	enum bc_phase phase;
+	bool pivot;			/* "complete", else "finish" */
+	u64 hold;			/* number of the hold, counts up for ever */
+	unsigned int budget_ms;
+	u64 drain_until;		/* ns; hold then, whatever is left */
+	u64 held_at;			/* ns */
+	u64 blackout_us;		/* how long the last hold was */
+	struct work_struct begin;
+	struct delayed_work tick;	/* of the drain */
+	struct delayed_work timer;	/* ends the hold */
+};
+
+struct bc_job {
+	struct dm_target *ti;
+	struct mapped_device *md;
+	struct list_head registered;	/* registry mutex */
+	u64 generation;			/* registry mutex; order of construction */
+	bool live;			/* was resumed at least once */
+
+	struct bc_leg source;
+	struct bc_leg destination;
+	struct bc_leg *truth;		/* where guest I/O goes; written only while writes are held and drained */
+	unsigned int region_shift;	/* of sectors */
+	struct bc_args args;		/* as given; bandwidth and buf_size as in force, under lock */
+
+	struct percpu_ref writes;	/* guest writes in flight; killed while they are held */
+	struct bc_bitmap dirty;
+	atomic64_t dirtied_bytes;
+	struct bc_hold hold;
+
+	struct mutex lock;
+	enum bc_state state;
+	bool paused;
+	enum bc_error error;
+	bool no_space;			/* the error was a full destination */
+	enum bc_event event;
+	unsigned int events;
+	u64 source_errors;		/* copier only */
+	u64 target_errors;		/* copier only */
+	struct workqueue_struct *wq;	/* holds and their timers, apart from the copier's */
+	struct bc_completion completion;
+
+	struct bc_copier copier;
+};
+
+/* bc-job.c */
+
+/*
+ * Make and free a job with both legs opened, its bitmap, work queues and pools; nothing runs yet, nothing is
+ * registered. bc_job_destroy() waits for what is in flight, however long that takes.
+ *
+ * Context: process, may sleep (GFP_KERNEL). Return: the job, or ERR_PTR with ti->error set.
+ */
+struct bc_job *bc_job_create(struct dm_target *ti, unsigned int argc, char **argv);
+void bc_job_destroy(struct bc_job *job);
+
+/*
+ * The one place where the state, the error and the event change. Logs, traces, wakes those who wait for events.
+ *
+ * Context: process, job->lock held.
+ */
+void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event event, enum bc_error error);
+
+/* Tell those who wait for events. Context: process, job->lock held. */
+void bc_job_event(struct bc_job *job, enum bc_event event);
+
+/* The copier met an error that it can not repair. Context: the copier's work. */
+void bc_job_fail(struct bc_job *job, enum bc_error error, blk_status_t status);
+
+/* The last word of a job: its arguments as they are now, for the table line. Context: process. */
+void bc_job_args(struct bc_job *job, struct bc_args *ret);
+
+/* Messages. Context: process, may sleep shortly. Return: 0 or -errno. */
+int bc_job_pause(struct bc_job *job);
+int bc_job_resume(struct bc_job *job);
+int bc_job_set(struct bc_job *job, const char *name, const char *value);
+
+static inline dev_t bc_job_devt(struct bc_job *job)
+{
+	return disk_devt(dm_disk(job->md));
+}
+
+/* bc-write.c: the guest's I/O. Context of the first two: as dm calls map and end_io. */
+int bc_io_map(struct bc_job *job, struct bio *bio);
+void bc_io_end(struct bc_job *job, struct bio *bio);
+
+/*
+ * Send a parked bio on its way. Context: process, may sleep in submit_bio(); writes are not held any more.
+ */
+void bc_io_release(struct bc_job *job, struct bio *bio);
+
+/* bc-copier.c */
+int bc_copier_init(struct bc_copier *c, struct bc_job *job);
+void bc_copier_exit(struct bc_copier *c);
+
+/* Let the copier look at everything again. Context: any. */
+void bc_copier_kick(struct bc_copier *c);
+
+/* Issue nothing more, and wait up to @timeout jiffies. Context: process. Return: whether nothing is in flight. */
+bool bc_copier_stop(struct bc_copier *c, unsigned long timeout);
+void bc_copier_start(struct bc_copier *c);
+
+/* Bytes per second copied lately. Context: any. */
+u64 bc_copier_rate(const struct bc_copier *c);
+
+/* bc-pool.c */
+int bc_pool_init(struct bc_pool *pool);
+void bc_pool_exit(struct bc_pool *pool);
+
+/*
+ * Take chunks for @bytes off the pool, let it grow to at most @limit bytes for them.
+ *
+ * Context: the copier's work, GFP_NOIO. Return: a stack of chunks, or NULL if others must come back first.
+ */
+struct page *bc_pool_get(struct bc_pool *pool, unsigned int bytes, u64 limit);
+
+/* Give a stack of chunks back; those above @limit are freed. */
+void bc_pool_put(struct bc_pool *pool, struct page *chunks, u64 limit);
+
+static inline struct page *bc_chunk_next(struct page *chunk)
+{
+	return (struct page *)page_private(chunk);
+}
+
+/* bc-complete.c */
+int bc_completion_init(struct bc_job *job);
+void bc_completion_exit(struct bc_job *job);
+
+/* Messages "complete" and "finish". Context: process. Return: 0 (it goes on in the background) or -errno. */
+int bc_complete(struct bc_job *job, bool pivot, unsigned int ms);
+
+/*
+ * Give a completion up, if one is under way: writes go on at the source, the state is @state again.
+ *
+ * Context: process, may sleep. Return: whether there was one.
+ */
+bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error error);
+
+/* The copier has nothing dirty and nothing in flight. Return: the hold to flush for, 0 for none yet. */
+u64 bc_complete_clean(struct bc_job *job);
+
+/* The destination was flushed for this hold: flip. Context: the copier's work. */
+void bc_complete_flushed(struct bc_job *job, u64 hold);
+
+/* Park @bio if writes are held. Context: map. Return: false if they are not, try again. */
+bool bc_hold_park(struct bc_job *job, struct bio *bio);
+
+/* bc-registry.c */
+
+/*
+ * Enter a job whose legs are open. Refused when another device's job uses them, or when the live job of the same
+ * device is where a second one would be wrong.
+ *
+ * Context: process, ctr. Return: 0, or -EBUSY or -EINVAL with ti->error set.
+ */
+int bc_registry_add(struct bc_job *job);
+void bc_registry_del(struct bc_job *job);
+
+/* Is an older job of the same device still being taken down? Its late writes would overtake ours (I4). */
+bool bc_registry_has_older(struct bc_job *job);
+
+/*
+ * Lock the registry over the beginning of a completion, so that no table can be loaded meanwhile.
+ *
+ * Return: false, and nothing is locked, when another blockcopy table is loaded for the same device already.
+ */
+bool bc_registry_lock_alone(struct bc_job *job);
+void bc_registry_unlock(void);
+
+/* bc-status.c */
+void bc_status(struct bc_job *job, status_type_t type, char *result, unsigned int maxlen);
+
+#endif /* BC_JOB_H */

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * All jobs of this machine, loaded and live ones.
+ *
+ * The device mapper claims devices for all its targets together, so nothing but this keeps two jobs off one
+ * destination. Within one device a new table is built while the old one still runs; here they meet.
+ */
+#include <linux/list.h>
+#include <linux/mutex.h>
+
+#include "bc-job.h"
+
+static LIST_HEAD(jobs);
+static DEFINE_MUTEX(registry_mutex);
+static u64 generations;
+
+/* Ranges of one disk, be it through different partitions, overlap. */
+static bool legs_overlap(const struct bc_leg *a, sector_t a_len, const struct bc_leg *b, sector_t b_len)
+{
+	sector_t a_start = get_start_sect(a->dev->bdev) + a->start;
+	sector_t b_start = get_start_sect(b->dev->bdev) + b->start;
+
+	return a->dev->bdev->bd_disk == b->dev->bdev->bd_disk && a_start < b_start + b_len && b_start < a_start + a_len;
+}
+
+static bool same_leg(const struct bc_leg *a, const struct bc_leg *b)
+{
+	return a->dev->bdev == b->dev->bdev && a->start == b->start;
+}
+
+/* Another device's job writes to its destination, and reads its source without telling us of its guest's writes. */
+static bool conflict(const struct bc_job *a, const struct bc_job *b)
+{
+	return legs_overlap(&a->destination, a->ti->len, &b->destination, b->ti->len) ||
+	       legs_overlap(&a->destination, a->ti->len, &b->source, b->ti->len) ||
+	       legs_overlap(&a->source, a->ti->len, &b->destination, b->ti->len);
+}
+
+/*
+ * A new table for a device whose live table is a job as well. When that job has moved the truth, or is about to, the
+ * new one must know; otherwise resuming it would take the guest back to a stale source.
+ */
+static int check_successor(struct bc_job *job, struct bc_job *live)
+{
+	enum bc_state state = READ_ONCE(live->state);
+
+	if (state == BC_COMPLETING) {
+		job->ti->error = "The live job is completing";
+		return -EBUSY;
+	}
+	if (state == BC_PIVOTED && !same_leg(job->truth, &live->destination)) {
+		job->ti->error = "The live job has pivoted, its source is stale";
+		return -EBUSY;
+	}
+	if (state != BC_PIVOTED && job->args.pivoted && !same_leg(job->truth, &live->source)) {
+		job->ti->error = "The live job has not pivoted, its destination is stale";
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int check(struct bc_job *job)
+{
+	struct bc_job *other;
+	int r;
+
+	if (legs_overlap(&job->source, job->ti->len, &job->destination, job->ti->len)) {
+		job->ti->error = "Source and destination overlap";
+		return -EINVAL;
+	}
+	list_for_each_entry(other, &jobs, registered) {
+		if (other->md != job->md) {
+			if (conflict(job, other)) {
+				job->ti->error = "A leg is in use by another blockcopy job";
+				return -EBUSY;
+			}
+		} else if (READ_ONCE(other->live)) {
+			r = check_successor(job, other);
+			if (r)
+				return r;
+		}
+	}
+	return 0;
+}
+
+int bc_registry_add(struct bc_job *job)
+{
+	int r;
+
+	mutex_lock(&registry_mutex);
+	r = check(job);
+	if (!r) {
+		job->generation = ++generations;
+		list_add_tail(&job->registered, &jobs);
+	}
+	mutex_unlock(&registry_mutex);
+	return r;
+}
+
+void bc_registry_del(struct bc_job *job)
+{
+	mutex_lock(&registry_mutex);
+	list_del_init(&job->registered);
+	mutex_unlock(&registry_mutex);
+}
+
+static struct bc_job *find_sibling(struct bc_job *job, bool older)
+{
+	struct bc_job *other;
+
+	list_for_each_entry(other, &jobs, registered)
+		if (other->md == job->md && other != job && (other->generation < job->generation) == older)
+			return other;
+	return NULL;
+}
+
+bool bc_registry_has_older(struct bc_job *job)
+{
+	bool older;
+
+	mutex_lock(&registry_mutex);
+	older = find_sibling(job, true);
+	mutex_unlock(&registry_mutex);
+	return older;
+}
+
+bool bc_registry_lock_alone(struct bc_job *job)
+{
+	mutex_lock(&registry_mutex);
+	if (!find_sibling(job, false))
+		return true;
+	mutex_unlock(&registry_mutex);
+	return false;
+}
+
+void bc_registry_unlock(void)
+{
+	mutex_unlock(&registry_mutex);
+}

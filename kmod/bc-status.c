@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Status and table line. No lock, no I/O, no scan: counters as they are. blockcopy-abi.h has the grammar.
+ */
+#include "bc-job.h"
+
+static const char *io_status(struct bc_job *job)
+{
+	if (READ_ONCE(job->state) != BC_FAILED)
+		return "ok";
+	return READ_ONCE(job->no_space) ? "nospace" : "failed";
+}
+
+static bool is_ready(enum bc_state state)
+{
+	return state == BC_READY || state == BC_COMPLETING || state == BC_PIVOTED || state == BC_FINISHED;
+}
+
+static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
+{
+	struct bc_copier *c = &job->copier;
+	unsigned int region_bytes_shift = job->region_shift + SECTOR_SHIFT;
+	enum bc_state state = READ_ONCE(job->state);
+	u64 total = (u64)job->ti->len << SECTOR_SHIFT;
+	u64 dirty, in_flight, synced;
+	unsigned int sz = 0;
+
+	in_flight = min(READ_ONCE(c->in_flight_bytes), total);
+	dirty = min(bc_bitmap_count(&job->dirty) << region_bytes_shift, total);
+	synced = total - min(total, dirty + in_flight);
+	/* "All copied" read as "ready" has cost people their data. */
+	if (!is_ready(state) && synced == total)
+		synced -= 1 << SECTOR_SHIFT;
+
+	DMEMIT("%u %s %llu/%llu %u 19", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
+	       (unsigned long long)synced >> SECTOR_SHIFT, (unsigned long long)total >> SECTOR_SHIFT,
+	       job->args.region_sectors);
+	DMEMIT(" ready %d paused %d copy_mode %s actively_synced 0", is_ready(state), READ_ONCE(job->paused),
+	       bc_copy_mode_names[job->args.copy_mode]);
+	DMEMIT(" dirty_bytes %llu inflight_bytes %llu copied_bytes %llu dirtied_bytes %llu zeroed_bytes %llu",
+	       (unsigned long long)dirty, (unsigned long long)in_flight,
+	       (unsigned long long)READ_ONCE(c->copied_bytes),
+	       (unsigned long long)atomic64_read(&job->dirtied_bytes),
+	       (unsigned long long)READ_ONCE(c->zeroed_bytes));
+	DMEMIT(" rate %llu bandwidth %llu buf_size %llu", (unsigned long long)bc_copier_rate(c),
+	       (unsigned long long)READ_ONCE(job->args.bandwidth),
+	       (unsigned long long)READ_ONCE(job->args.buf_size));
+	DMEMIT(" io_status %s source_errors %llu target_errors %llu error %s", io_status(job),
+	       (unsigned long long)READ_ONCE(job->source_errors),
+	       (unsigned long long)READ_ONCE(job->target_errors), bc_error_names[READ_ONCE(job->error)]);
+	DMEMIT(" blackout_us %llu held %u event %s events %u",
+	       (unsigned long long)READ_ONCE(job->completion.blackout_us), READ_ONCE(job->hold.nr),
+	       bc_event_names[READ_ONCE(job->event)], READ_ONCE(job->events));
+}
+
+static void status_table(struct bc_job *job, char *result, unsigned int maxlen)
+{
+	struct bc_args args;
+	unsigned int sz = 0;
+
+	bc_job_args(job, &args);
+	DMEMIT("%s %llu %s %llu ", job->source.dev->name, (unsigned long long)job->source.start,
+	       job->destination.dev->name, (unsigned long long)job->destination.start);
+	if (sz < maxlen)
+		sz += bc_args_format(&args, result + sz, maxlen - sz);
+}
+
+/* What was measured at load, as configured; progress does not belong here. */
+static void status_ima(struct bc_job *job, char *result, unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	DMEMIT_TARGET_NAME_VERSION(job->ti->type);
+	DMEMIT(",source_device_name=%s,source_start=%llu", job->source.dev->name,
+	       (unsigned long long)job->source.start);
+	DMEMIT(",destination_device_name=%s,destination_start=%llu", job->destination.dev->name,
+	       (unsigned long long)job->destination.start);
+	DMEMIT(",region_sectors=%u,copy_mode=%s,pivoted=%c,finished=%c;", job->args.region_sectors,
+	       bc_copy_mode_names[job->args.copy_mode], job->args.pivoted ? 'y' : 'n',
+	       job->args.finished ? 'y' : 'n');
+}
+
+void bc_status(struct bc_job *job, status_type_t type, char *result, unsigned int maxlen)
+{
+	switch (type) {
+	case STATUSTYPE_INFO:
+		status_info(job, result, maxlen);
+		break;
+	case STATUSTYPE_TABLE:
+		status_table(job, result, maxlen);
+		break;
+	case STATUSTYPE_IMA:
+		status_ima(job, result, maxlen);
+		break;
+	}
+}

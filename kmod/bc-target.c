@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device-mapper target "blockcopy": the hooks.
+ *
+ * A job goes live under a device that is open: its table is loaded beside the live one and swapped in by a resume,
+ * and swapped out the same way when the job has ended. See blockcopy-abi.h for the interface, bc-job.h for the
+ * invariants.
+ */
+#include <linux/init.h>
+#include <linux/module.h>
+
+#include "bc-job.h"
+
+/* How long a suspend waits for copies in flight before it goes on without them. */
+#define STOP_TIMEOUT	msecs_to_jiffies(1000)
+
+static int blockcopy_ctr(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	struct bc_job *job = bc_job_create(ti, argc, argv);
+	int r;
+
+	if (IS_ERR(job))
+		return PTR_ERR(job);
+	r = bc_registry_add(job);
+	if (r) {
+		bc_job_destroy(job);
+		return r;
+	}
+	ti->private = job;
+	ti->per_io_data_size = sizeof(struct bc_io);
+	ti->accounts_remapped_io = true;
+	/* One of each, to the truth alone: the core takes what it sees refused away from the guest. */
+	ti->num_flush_bios = 1;
+	ti->num_discard_bios = 1;
+	ti->num_secure_erase_bios = 1;
+	ti->num_write_zeroes_bios = 1;
+	return 0;
+}
+
+static void blockcopy_dtr(struct dm_target *ti)
+{
+	struct bc_job *job = ti->private;
+
+	/* Nothing of this job is in flight when a younger one may begin (I4). */
+	bc_copier_stop(&job->copier, MAX_SCHEDULE_TIMEOUT);
+	bc_registry_del(job);
+	bc_job_destroy(job);
+}
+
+static int blockcopy_map(struct dm_target *ti, struct bio *bio)
+{
+	return bc_io_map(ti->private, bio);
+}
+
+static int blockcopy_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
+{
+	bc_io_end(ti->private, bio);
+	return DM_ENDIO_DONE;
+}
+
+/*
+ * The guest still runs. Held writes would keep the suspend waiting for ever, so they go first. Then no more copies; a
+ * hung destination does not keep the guest from being suspended, as what is in flight stays accounted for: its regions
+ * can not be copied again (I3), and dtr waits for it.
+ */
+static void blockcopy_presuspend(struct dm_target *ti)
+{
+	struct bc_job *job = ti->private;
+
+	bc_complete_cancel(job, BC_READY, BC_ERROR_SUSPENDED);
+	if (!bc_copier_stop(&job->copier, STOP_TIMEOUT))
+		DMWARN("%s: suspended with copies in flight", dm_device_name(job->md));
+}
+
+static void blockcopy_presuspend_undo(struct dm_target *ti)
+{
+	struct bc_job *job = ti->private;
+
+	bc_copier_start(&job->copier);
+}
+
+static void blockcopy_resume(struct dm_target *ti)
+{
+	struct bc_job *job = ti->private;
+
+	WRITE_ONCE(job->live, true);
+	bc_copier_start(&job->copier);
+}
+
+static void blockcopy_status(struct dm_target *ti, status_type_t type, unsigned int status_flags, char *result,
+			     unsigned int maxlen)
+{
+	bc_status(ti->private, type, result, maxlen);
+}
+
+static int message_complete(struct bc_job *job, bool pivot, const char *word)
+{
+	unsigned int ms;
+
+	if (kstrtouint(word, 10, &ms) || ms < BLOCKCOPY_HOLD_MS_MIN || ms > BLOCKCOPY_HOLD_MS_MAX) {
+		DMWARN("%s: %s: need 1 to 60000 milliseconds, got \"%s\"", dm_device_name(job->md),
+		       pivot ? "complete" : "finish", word);
+		return -EINVAL;
+	}
+	return bc_complete(job, pivot, ms);
+}
+
+static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **argv, char *result, unsigned int maxlen)
+{
+	struct bc_job *job = ti->private;
+
+	if (argc == 1 && !strcmp(argv[0], "pause"))
+		return bc_job_pause(job);
+	if (argc == 1 && !strcmp(argv[0], "resume"))
+		return bc_job_resume(job);
+	if (argc == 3 && !strcmp(argv[0], "set"))
+		return bc_job_set(job, argv[1], argv[2]);
+	if (argc == 2 && !strcmp(argv[0], "complete"))
+		return message_complete(job, true, argv[1]);
+	if (argc == 2 && !strcmp(argv[0], "finish"))
+		return message_complete(job, false, argv[1]);
+	DMWARN("%s: unknown message \"%s\" of %u words", dm_device_name(job->md), argv[0], argc);
+	return -EINVAL;
+}
+
+/* The source only: what the guest's device can do does not change when a job begins. */
+static int blockcopy_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, void *data)
+{
+	struct bc_job *job = ti->private;
+
+	return fn(ti, job->source.dev, job->source.start, ti->len, data);
+}
+
+static struct target_type blockcopy_target = {
+	.name = BLOCKCOPY_TARGET_NAME,
+	.version = { BLOCKCOPY_VERSION_MAJOR, BLOCKCOPY_VERSION_MINOR, BLOCKCOPY_VERSION_PATCH },
+	.features = DM_TARGET_SINGLETON | DM_TARGET_NOWAIT,
+	.module = THIS_MODULE,
+	.ctr = blockcopy_ctr,
+	.dtr = blockcopy_dtr,
+	.map = blockcopy_map,
+	.end_io = blockcopy_end_io,
+	.presuspend = blockcopy_presuspend,
+	.presuspend_undo = blockcopy_presuspend_undo,
+	.resume = blockcopy_resume,
+	.status = blockcopy_status,
+	.message = blockcopy_message,
+	.iterate_devices = blockcopy_iterate_devices,
+};
+
+static int __init blockcopy_init(void)
+{
+	return dm_register_target(&blockcopy_target);
+}
+
+static void __exit blockcopy_exit(void)
+{
+	dm_unregister_target(&blockcopy_target);
+}
+
+module_init(blockcopy_init);
+module_exit(blockcopy_exit);
+
+MODULE_DESCRIPTION(DM_NAME " target to copy a device in use and switch to the copy");
+MODULE_AUTHOR("The dm-blockcopy developers");
+MODULE_VERSION(__stringify(BLOCKCOPY_VERSION_MAJOR) "." __stringify(BLOCKCOPY_VERSION_MINOR) "."
+	       __stringify(BLOCKCOPY_VERSION_PATCH));
+MODULE_LICENSE("GPL");

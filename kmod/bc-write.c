@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The guest's I/O.
+ *
+ * Background mode: everything goes to the truth and never waits, whatever its size and kind. What changes data
+ * makes its regions dirty when it completes, successfully or not: a failed write may have changed some sectors.
+ *
+ * Marking on completion alone is enough (I1). A copy that clears its bits before the write completes is repeated
+ * because of the mark; one that clears them afterwards reads the new data. In between the write is not
+ * acknowledged, and a flip waits for it (job->writes).
+ */
+#include "bc-job.h"
+#include "bc-trace.h"
+
+static void remap(struct bc_job *job, const struct bc_leg *leg, struct bio *bio)
+{
+	bio_set_dev(bio, leg->dev->bdev);
+	bio->bi_iter.bi_sector = leg->start + dm_target_offset(job->ti, bio->bi_iter.bi_sector);
+}
+
+/* Reads and empty flushes pass; writes, discards, zeroes and secure erases are what tracking is about. */
+static bool changes_data(struct bio *bio)
+{
+	return op_is_write(bio_op(bio)) && bio_sectors(bio);
+}
+
+/* Send the bio, which holds a reference of job->writes, to where the truth is now. */
+static void route(struct bc_job *job, struct bio *bio)
+{
+	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
+	struct bc_leg *leg = READ_ONCE(job->truth);
+
+	/*
+	 * The truth changes only while job->writes is killed and drained, and after a flip the reference stays in
+	 * atomic mode, where taking it is a full barrier: whoever holds one sees the truth of before the flip, or
+	 * of after it, together with all writers of that time (I6).
+	 */
+	io->counted = true;
+	io->marks = leg == &job->source;
+	remap(job, leg, bio);
+}
+
+int bc_io_map(struct bc_job *job, struct bio *bio)
+{
+	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
+
+	io->counted = false;
+	if (!changes_data(bio)) {
+		/* Reads in flight at a flip are answered from the source, as if they came before it. */
+		remap(job, READ_ONCE(job->truth), bio);
+	} else {
+		io->start = dm_target_offset(job->ti, bio->bi_iter.bi_sector);
+		io->sectors = bio_sectors(bio);
+		while (!percpu_ref_tryget_live(&job->writes))
+			if (bc_hold_park(job, bio))
+				return DM_MAPIO_SUBMITTED;
+		route(job, bio);
+	}
+
+	/* Between the flip and the table swap the source's NOWAIT is promised, not the destination's. */
+	if (unlikely(bio->bi_opf & REQ_NOWAIT) && !bdev_nowait(bio->bi_bdev)) {
+		bio_wouldblock_error(bio);
+		return DM_MAPIO_SUBMITTED;
+	}
+	return DM_MAPIO_REMAPPED;
+}
+
+void bc_io_release(struct bc_job *job, struct bio *bio)
+{
+	percpu_ref_get(&job->writes);
+	route(job, bio);
+	dm_submit_bio_remap(bio, NULL);
+}
+
+static void mark(struct bc_job *job, sector_t start, unsigned int sectors)
+{
+	unsigned long first = start >> job->region_shift;
+	unsigned long last = (start + sectors - 1) >> job->region_shift;
+	unsigned long marked = bc_bitmap_mark(&job->dirty, first, last);
+
+	trace_blockcopy_write(bc_job_devt(job), start, sectors, marked);
+	if (!marked)
+		return;
+	atomic64_add((u64)marked << (job->region_shift + SECTOR_SHIFT), &job->dirtied_bytes);
+	/* The mark was a full barrier; it pairs with the smp_mb() in go_idle(). */
+	if (READ_ONCE(job->copier.idle))
+		bc_copier_kick(&job->copier);
+}
+
+void bc_io_end(struct bc_job *job, struct bio *bio)
+{
+	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
+
+	if (!io->counted)
+		return;
+	/* I6: the mark comes before the reference goes, so that whoever sees no writes sees all marks. */
+	if (io->marks)
+		mark(job, io->start, io->sectors);
+	percpu_ref_put(&job->writes);
+}

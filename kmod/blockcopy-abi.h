@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * The contract between the dm target "blockcopy" and userspace.
+ *
+ * Everything crosses as text: a table line in, a status line and a table line out, messages in.
+ * Names here are fixed; new ones may be added, none is ever reused with another meaning.
+ *
+ * Table line
+ *
+ *	<start> <len> blockcopy <source> <offset> <destination> <offset> <region_sectors> [<#args> <arg>...]
+ *
+ * Offsets, <start>, <len> and <region_sectors> are in 512-byte sectors. Each argument is a name, followed by
+ * a value where it takes one:
+ *
+ *	copy_mode background		how guest writes reach the destination
+ *	sync full|none			copy everything | the legs are already equal, copy what changes from now on
+ *	bandwidth <bytes/s>		limit of the background copier, 0 is none
+ *	buf_size <bytes>		most bytes in flight between the legs
+ *	detect_zeroes off|on|unmap	write what reads as zeroes as data | as WRITE_ZEROES | as WRITE_ZEROES that
+ *					may deallocate
+ *	on_source_error report		what a read error of the copier does
+ *	on_target_error report		what a write error on the destination does
+ *	paused				start with the copier paused
+ *	pivoted				the destination is the truth, nothing is copied (as after "complete")
+ *	finished			the destination is a finished copy, nothing is copied (as after "finish")
+ *
+ * Messages
+ *
+ *	pause | resume			stop and go on copying; "resume" also leaves the state "failed"
+ *	set bandwidth <bytes/s>
+ *	set buf_size <bytes>
+ *	complete <ms>			when READY: hold guest writes at most <ms>, then go on at the destination
+ *	finish <ms>			when READY: hold guest writes at most <ms>, then leave the destination as it is
+ *
+ * "complete" and "finish" return at once; an event tells when the state is no longer "completing".
+ *
+ * Status line
+ *
+ *	<version> <state> <synced>/<total> <region_sectors> <#pairs> [<key> <value>]...
+ *
+ * <version> is BLOCKCOPY_STATUS_VERSION, <synced> and <total> are sectors; they are never equal before the job
+ * is READY. Readers must skip keys that they do not know. Values hold no spaces. Keys every status has:
+ *
+ *	ready			1 from the moment READY was latched until the epoch ends by an error; stays 1 when
+ *				pivoted or finished
+ *	paused			1 while the copier is paused
+ *	copy_mode		the word of the table line that is in force
+ *	actively_synced		1 when each guest write reaches both legs before it is acknowledged
+ *	dirty_bytes		bytes of all regions that may differ
+ *	inflight_bytes		bytes being copied now
+ *	copied_bytes		bytes copied since the table became live (regions copied twice count twice)
+ *	dirtied_bytes		bytes of regions that guest writes made dirty since the table became live
+ *	zeroed_bytes		bytes of copied_bytes that were sent as WRITE_ZEROES
+ *	rate			bytes per second copied lately
+ *	bandwidth		the limit in force, bytes per second, 0 is none
+ *	buf_size		the limit in force, bytes
+ *	io_status		ok, failed or nospace
+ *	source_errors		errors of copier reads
+ *	target_errors		errors of destination writes, zeroes and flushes
+ *	error			"-", or one word: what ended the last attempt (see BLOCKCOPY_ERROR_*)
+ *	blackout_us		how long the last "complete" or "finish" held guest writes, microseconds
+ *	held			guest writes parked now
+ *	event			name of the last event, "-" before the first
+ *	events			its sequence number: how many events there were
+ */
+#ifndef BLOCKCOPY_ABI_H
+#define BLOCKCOPY_ABI_H
+
+#define BLOCKCOPY_TARGET_NAME		"blockcopy"
+#define BLOCKCOPY_VERSION_MAJOR		0
+#define BLOCKCOPY_VERSION_MINOR		1
+#define BLOCKCOPY_VERSION_PATCH		0
+
+#define BLOCKCOPY_STATUS_VERSION	1
+
+/* Regions: a power of two of sectors, 4 KiB to 64 MiB. */
+#define BLOCKCOPY_REGION_SECTORS_MIN	8
+#define BLOCKCOPY_REGION_SECTORS_MAX	131072
+#define BLOCKCOPY_REGION_SECTORS_DEFAULT 128
+
+/* Bytes in flight between the legs. */
+#define BLOCKCOPY_BUF_SIZE_MIN		(1ULL << 20)
+#define BLOCKCOPY_BUF_SIZE_MAX		(256ULL << 20)
+#define BLOCKCOPY_BUF_SIZE_DEFAULT	(16ULL << 20)
+
+/* "complete <ms>" and "finish <ms>". */
+#define BLOCKCOPY_HOLD_MS_MIN		1
+#define BLOCKCOPY_HOLD_MS_MAX		60000
+#define BLOCKCOPY_HOLD_MS_DEFAULT	500
+
+/* States, as status names them. */
+#define BLOCKCOPY_STATE_COPYING		"copying"
+#define BLOCKCOPY_STATE_READY		"ready"
+#define BLOCKCOPY_STATE_COMPLETING	"completing"
+#define BLOCKCOPY_STATE_PIVOTED		"pivoted"
+#define BLOCKCOPY_STATE_FINISHED	"finished"
+#define BLOCKCOPY_STATE_FAILED		"failed"
+
+/* Values of "error". */
+#define BLOCKCOPY_ERROR_NONE		"-"
+#define BLOCKCOPY_ERROR_SOURCE_READ	"source-read"
+#define BLOCKCOPY_ERROR_TARGET_WRITE	"target-write"
+#define BLOCKCOPY_ERROR_TARGET_FLUSH	"target-flush"
+#define BLOCKCOPY_ERROR_BLACKOUT	"blackout-budget-spent"
+#define BLOCKCOPY_ERROR_SUSPENDED	"suspended-while-completing"
+#define BLOCKCOPY_ERROR_NO_MEMORY	"no-memory"
+
+/* Values of "event". */
+#define BLOCKCOPY_EVENT_NONE		"-"
+#define BLOCKCOPY_EVENT_READY		"ready"
+#define BLOCKCOPY_EVENT_COMPLETING	"completing"
+#define BLOCKCOPY_EVENT_NOT_COMPLETED	"not-completed"
+#define BLOCKCOPY_EVENT_PIVOTED		"pivoted"
+#define BLOCKCOPY_EVENT_FINISHED	"finished"
+#define BLOCKCOPY_EVENT_PAUSED		"paused"
+#define BLOCKCOPY_EVENT_RESUMED		"resumed"
+#define BLOCKCOPY_EVENT_ERROR		"error"
+
+#endif /* BLOCKCOPY_ABI_H */
