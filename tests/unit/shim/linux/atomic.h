@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel's rules of order: an operation that returns a value is a full barrier on both sides, one that does
+ * not orders nothing.
+ */
+#ifndef SHIM_LINUX_ATOMIC_H
+#define SHIM_LINUX_ATOMIC_H
+
+#include <linux/types.h>
+
+#define smp_mb()			__atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define smp_rmb()			__atomic_thread_fence(__ATOMIC_ACQUIRE)
+#define smp_wmb()			__atomic_thread_fence(__ATOMIC_RELEASE)
+#define smp_load_acquire(p)		__atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define smp_store_release(p, v)		__atomic_store_n(p, v, __ATOMIC_RELEASE)
+
+/* What a read-modify-write needs beside itself to be a full barrier: on x86 nothing, its lock prefix is one. */
+#if defined(__x86_64__) || defined(__i386__)
+#define SHIM_FULL_BARRIER()		barrier()
+#else
+#define SHIM_FULL_BARRIER()		smp_mb()
+#endif
+#define smp_mb__before_atomic()		SHIM_FULL_BARRIER()
+#define smp_mb__after_atomic()		SHIM_FULL_BARRIER()
+
+typedef struct { int counter; } atomic_t;
+typedef struct { long counter; } atomic_long_t;
+typedef struct { s64 counter; } atomic64_t;
+
+#define SHIM_ATOMIC(name, type, value)							\
+static inline value name##_read(const type *v)						\
+{											\
+	return __atomic_load_n(&v->counter, __ATOMIC_RELAXED);				\
+}											\
+static inline void name##_set(type *v, value i)						\
+{											\
+	__atomic_store_n(&v->counter, i, __ATOMIC_RELAXED);				\
+}											\
+static inline void name##_add(value i, type *v)						\
+{											\
+	__atomic_fetch_add(&v->counter, i, __ATOMIC_RELAXED);				\
+}											\
+static inline void name##_sub(value i, type *v)						\
+{											\
+	__atomic_fetch_sub(&v->counter, i, __ATOMIC_RELAXED);				\
+}											\
+static inline void name##_inc(type *v)							\
+{											\
+	name##_add(1, v);								\
+}											\
+static inline void name##_dec(type *v)							\
+{											\
+	name##_sub(1, v);								\
+}											\
+SHIM_ATOMIC_FETCH(name, type, value, fetch_add, __atomic_fetch_add(&v->counter, i, __ATOMIC_SEQ_CST))	\
+SHIM_ATOMIC_FETCH(name, type, value, fetch_sub, __atomic_fetch_sub(&v->counter, i, __ATOMIC_SEQ_CST))	\
+SHIM_ATOMIC_FETCH(name, type, value, fetch_or, __atomic_fetch_or(&v->counter, i, __ATOMIC_SEQ_CST))	\
+SHIM_ATOMIC_FETCH(name, type, value, fetch_and, __atomic_fetch_and(&v->counter, i, __ATOMIC_SEQ_CST))	\
+SHIM_ATOMIC_FETCH(name, type, value, fetch_andnot, __atomic_fetch_and(&v->counter, ~i, __ATOMIC_SEQ_CST))
+
+#define SHIM_ATOMIC_FETCH(name, type, value, op, expr)					\
+static inline value name##_##op(value i, type *v)					\
+{											\
+	value old;									\
+											\
+	SHIM_FULL_BARRIER();								\
+	old = expr;									\
+	SHIM_FULL_BARRIER();								\
+	return old;									\
+}
+
+SHIM_ATOMIC(atomic, atomic_t, int)
+SHIM_ATOMIC(atomic_long, atomic_long_t, long)
+SHIM_ATOMIC(atomic64, atomic64_t, s64)
+
+#endif
