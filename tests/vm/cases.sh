@@ -1,0 +1,427 @@
+# shellcheck shell=bash
+# What the cases t-*.sh share: sourced first by each of them. A case runs as root in a guest of its own or one after another
+# with others (tests/vm/run, tests/vm/guest/batch), so whatever it makes has names of its own and goes when it ends.
+#
+# A command that fails ends the case; where failing is what is checked, use `refused` or `if`.
+set -eEuo pipefail
+
+case_name=$(basename "$0" .sh)
+case_id=bc$$
+case_tools=$BLOCKCOPY_CHECKOUT/build/tools
+case_dir=$(mktemp -d "/dev/shm/$case_id.XXXXXX")
+case_nr=0
+case_nulls=()
+case_mounts=()
+tracing=/sys/kernel/tracing
+PATH=$case_tools:$PATH
+
+# libdm makes the device nodes itself: a hand-shake with udevd for each of some hundred devices would take most of the time
+# on emulated processors, and udevd's own reads and opens of our devices would be counted with ours.
+export DM_DISABLE_UDEV=1
+
+# How much longer than natively things may take.
+case ${BLOCKCOPY_KERNEL:-} in
+uml) case_slow=1 ;;
+uml-debug) case_slow=4 ;;
+*) case_slow=10 ;;
+esac
+
+#
+# Verdicts
+#
+
+# fail TEXT: with the calls that led here.
+fail() {
+	local frame=0
+	trap - ERR
+	{
+		echo "FAILED: $*"
+		while caller $frame; do
+			frame=$((frame + 1))
+		done | sed 's/^/	at line /'
+		case_state
+	} >&2
+	exit 1
+}
+
+# skip REASON: the last line of output tells why.
+skip() {
+	echo "skipped: $*"
+	exit 77
+}
+
+check() {
+	echo "- $*"
+}
+
+# What a reader of a failed case wants to know.
+case_state() {
+	dmsetup info -c --noheadings -o name,attr,open,events 2> /dev/null | grep "$case_id" || true
+	dmsetup table 2> /dev/null | grep "$case_id" || true
+	dmsetup status --target blockcopy 2> /dev/null || true
+	dmesg | tail -n 12
+}
+
+# expect WHAT FOUND WANTED
+expect() {
+	[ "$2" = "$3" ] || fail "$1: found '$2', wanted '$3'"
+}
+
+# refused COMMAND...: it must fail, in an orderly way (no crash, no time-out); what it said is in $refusal.
+refused() {
+	local status=0
+	refusal=$("$@" 2>&1) || status=$?
+	[ $status != 0 ] || fail "should have been refused: $*"
+	[ $status -lt 124 ] || fail "exit status $status: $*"
+}
+
+# needs_target NAME...: device-mapper targets without which the case cannot run.
+needs_target() {
+	local name
+	for name in "$@"; do
+		case $name in linear | error | striped) continue ;; esac
+		modprobe -q "dm-$name" || skip "this kernel has no device-mapper target $name"
+	done
+}
+
+#
+# Time
+#
+
+# wait_for SECONDS COMMAND...: until it succeeds. SECONDS are those of a native machine.
+wait_for() {
+	local secs=$(($1 * case_slow)) end
+	shift
+	end=$((${EPOCHREALTIME/./} + secs * 1000000))
+	until "$@"; do
+		[ "${EPOCHREALTIME/./}" -lt $end ] || fail "not within $secs s: $*"
+		sleep 0.02
+	done
+}
+
+now_ms() {
+	echo $((${EPOCHREALTIME/./} / 1000))
+}
+
+# gone PID...: none of the processes is there any more.
+gone() {
+	local pid
+	for pid in "$@"; do
+		[ ! -d "/proc/$pid" ] || [ "$(sed 's/.*) //;s/ .*//' "/proc/$pid/stat" 2> /dev/null)" = Z ] || return 1
+	done
+}
+
+# blocked PID: it waits in the kernel, uninterruptibly or in its hands.
+blocked() {
+	[ "$(sed 's/.*) //;s/ .*//' "/proc/$1/stat" 2> /dev/null)" = D ]
+}
+
+#
+# Disks
+#
+
+# Device-mapper counts its minor numbers up, and we have names: no name is used twice.
+new_name() {
+	case_nr=$((case_nr + 1))
+	printf -v "$1" %s "$case_id-${2:-dev}$case_nr"
+}
+
+# null_disk VAR MIB [ATTRIBUTE=VALUE...]: a null_blk disk that keeps its data in memory; VAR becomes its path.
+null_disk() {
+	local -n _path=$1
+	local mib=$2 name dir attr
+	shift 2
+	[ -d /sys/kernel/config/nullb ] || modprobe null_blk nr_devices=0 || skip "this kernel has no null_blk"
+	new_name name n
+	dir=/sys/kernel/config/nullb/$name
+	mkdir "$dir"
+	case_nulls+=("$dir")
+	for attr in memory_backed=1 completion_nsec=0 irqmode=0 "size=$mib" "$@"; do
+		[ -e "$dir/${attr%%=*}" ] || skip "null_blk of this kernel has no ${attr%%=*}"
+		echo "${attr#*=}" > "$dir/${attr%%=*}" || fail "null_blk refuses $attr"
+	done
+	echo 1 > "$dir/power" || fail "null_blk refuses to start with: $*"
+	_path=/dev/$name
+	[ -b "$_path" ] || _path=/dev/nullb$(< "$dir/index")
+	[ -b "$_path" ] || wait_for 5 test -b "$_path"
+}
+
+# null_dir PATH: where a null_blk disk is configured.
+null_dir() {
+	local dir
+	for dir in "${case_nulls[@]}"; do
+		[ "${dir##*/}" != "${1#/dev/}" ] && [ "nullb$(< "$dir/index")" != "${1#/dev/}" ] || break
+	done
+	echo "$dir"
+}
+
+# loop_disk VAR BYTES [LOSETUP-OPTION...]: over a sparse file in memory, "$case_dir/NAME.img"; its name is in VAR_file.
+loop_disk() {
+	local -n _path=$1 _file=$1_file
+	local bytes=$2 name
+	shift 2
+	modprobe -q loop || skip "this kernel has no loop"
+	new_name name l
+	_file=$case_dir/$name.img
+	truncate -s "$bytes" "$_file"
+	_path=$(losetup -f --show "$@" "$_file")
+}
+
+# sectors DEVICE
+sectors() {
+	blockdev --getsz "$1"
+}
+
+# devno PATH: "MAJOR:MINOR", as tables print it.
+devno() {
+	local major minor
+	read -r major minor < <(stat -L -c '0x%t 0x%T' "$1")
+	echo $((major)):$((minor))
+}
+
+# queue_dir PATH: its queue limits in sysfs.
+queue_dir() {
+	echo "/sys/dev/block/$(devno "$1")/queue"
+}
+
+# dm_new VAR TABLE: a dm device; VAR becomes its name, its path is /dev/mapper/$VAR.
+dm_new() {
+	local -n _name=$1
+	new_name "$1" "${1//_/}"
+	dmsetup create "$_name" --table "$2"
+}
+
+# linear_on VAR DEVICE [SECTORS [OFFSET]]: such as a guest's disk looks before a job.
+linear_on() {
+	dm_new "$1" "0 ${3:-$(sectors "$2")} linear $2 ${4:-0}"
+}
+
+# Personalities of a destination or source, all over DEVICE; each is a dm device whose table can be replaced by swap_table.
+delay_on() { # VAR DEVICE READ_MS WRITE_MS
+	needs_target delay
+	dm_new "$1" "$(delay_table "$2" "$3" "$4")"
+}
+
+delay_table() { # DEVICE READ_MS WRITE_MS
+	echo "0 $(sectors "$1") delay $1 0 $2 $1 0 $3"
+}
+
+# swap_table NAME TABLE: replace the live table.
+swap_table() {
+	dmsetup load "$1" --table "$2"
+	dmsetup resume "$1"
+}
+
+#
+# Jobs
+#
+
+# job_table SRC DST LEN [ARG...]: in regions of $REGION sectors.
+REGION=128
+job_table() {
+	local src=$1 dst=$2 len=$3
+	shift 3
+	echo "0 $len blockcopy $src 0 $dst 0 $REGION $# $*"
+}
+
+# start_job NAME SRC DST [ARG...]: the table beside the live one, then one resume.
+start_job() {
+	local name=$1 src=$2 dst=$3 len
+	shift 3
+	len=$(sectors "/dev/mapper/$name")
+	dmsetup load "$name" --table "$(job_table "$src" "$dst" "$len" "$@")"
+	dmsetup resume "$name"
+}
+
+# stop_job NAME SRC: the plain device again; aborts what goes on.
+stop_job() {
+	swap_table "$1" "0 $(sectors "/dev/mapper/$1") linear $2 0"
+}
+
+msg() {
+	local name=$1
+	shift
+	dmsetup message "$name" 0 "$@"
+}
+
+# The words of a status line. State, synced and total are there as keys, too.
+status_value() {
+	local words i
+	read -ra words < <(dmsetup status --noflush "$1")
+	[ "${words[2]:-}" = blockcopy ] || return 1
+	case $2 in
+	version) echo "${words[3]}" ;;
+	state) echo "${words[4]}" ;;
+	synced) echo "${words[5]%/*}" ;;
+	total) echo "${words[5]#*/}" ;;
+	region) echo "${words[6]}" ;;
+	*)
+		for ((i = 8; i + 1 < ${#words[@]}; i += 2)); do
+			[ "${words[i]}" != "$2" ] || { echo "${words[i + 1]}" && return; }
+		done
+		return 1
+		;;
+	esac
+}
+
+job_state() {
+	status_value "$1" state
+}
+
+# status_is NAME KEY VALUE
+status_is() {
+	[ "$(status_value "$1" "$2")" = "$3" ]
+}
+
+# status_above NAME KEY NUMBER
+status_above() {
+	[ "$(status_value "$1" "$2")" -gt "$3" ]
+}
+
+expect_status() {
+	expect "$1: $2" "$(status_value "$1" "$2")" "$3"
+}
+
+wait_state() {
+	wait_for "${3:-60}" status_is "$1" state "$2"
+}
+
+wait_ready() {
+	wait_state "$1" ready
+}
+
+# complete NAME MS [complete|finish]: send it and wait until it is over; true if it came about.
+complete() {
+	msg "$1" "${3:-complete}" "$2"
+	wait_for 70 not_completing "$1"
+	[[ $(job_state "$1") == @(pivoted|finished) ]]
+}
+
+not_completing() {
+	[ "$(job_state "$1")" != completing ]
+}
+
+# compare_legs A B [BYTES]: equal from the first byte to the last.
+compare_legs() {
+	local size=${3:-$(blockdev --getsize64 "$1")}
+	drop_caches "$1" "$2"
+	cmp -n "$size" "$1" "$2" || fail "$1 and $2 differ"
+}
+
+drop_caches() {
+	blockdev --flushbufs "$@"
+}
+
+#
+# The kernel's own words
+#
+
+# log_mark: what follows is after it; see log_since.
+log_mark() {
+	case_mark="$case_name mark $case_id $EPOCHREALTIME"
+	echo "$case_mark" > /dev/kmsg
+}
+
+log_since() {
+	dmesg | sed "1,/$case_mark/d"
+}
+
+in_log() {
+	log_since | grep -qF -- "$1"
+}
+
+# trace_on EVENT...: such as blockcopy or block:block_bio_remap. The buffer is emptied.
+trace_on() {
+	[ -e $tracing/set_event ] || skip "this kernel has no tracing"
+	echo 0 > $tracing/tracing_on
+	echo > $tracing/set_event
+	echo > $tracing/trace
+	local event
+	for event in "$@"; do
+		echo "$event" >> $tracing/set_event
+	done
+	echo 1 > $tracing/tracing_on
+}
+
+# trace_off: no more events; those recorded go to $trace, one a line.
+trace_off() {
+	echo 0 > $tracing/tracing_on
+	echo > $tracing/set_event
+	trace=$case_dir/trace
+	grep -v '^#' $tracing/trace > "$trace" || true
+	echo > $tracing/trace
+}
+
+# trace_dev PATH: a device as tracepoints print it, "MAJOR,MINOR".
+trace_dev() {
+	local dev
+	dev=$(devno "$1")
+	echo "${dev/:/,}"
+}
+
+#
+# The end
+#
+
+# A suspended device makes everything that looks at it wait: they are all resumed first.
+resume_all() {
+	local name
+	for name in $(dmsetup info -c --noheadings -o name,suspended -S "suspended=Suspended" 2> /dev/null | cut -d : -f 1); do
+		dmsetup resume "$name"
+	done
+}
+
+# Devices that others stand on go after those.
+remove_all() {
+	local name round
+	for round in 1 2 3 4 5 6 7 8; do
+		for name in $(dmsetup ls | cut -f 1 | grep "^$case_id-"); do
+			dmsetup remove "$name" 2> /dev/null || true
+		done
+		[ -n "$(dmsetup ls | cut -f 1 | grep "^$case_id-")" ] || return 0
+		[ "$round" -lt 4 ] || sleep 0.2
+	done
+	echo "left over: $(dmsetup ls | grep "^$case_id-")" >&2
+	return 1
+}
+
+remove_disks() {
+	local dir loop
+	for dir in "${case_nulls[@]}"; do
+		[ ! -d "$dir" ] || { echo 0 > "$dir/power" && rmdir "$dir"; } || return 1
+	done
+	for loop in $(losetup -n -O NAME,BACK-FILE | awk -v dir="$case_dir/" 'index($2, dir) == 1 { print $1 }'); do
+		losetup -d "$loop" || return 1
+	done
+}
+
+teardown() {
+	local status=$? pids mount
+	trap - ERR EXIT
+	set +e
+	mapfile -t pids < <(jobs -p)
+	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2> /dev/null
+	[ ! -e $tracing/set_event ] || echo > $tracing/set_event
+	resume_all
+	for mount in "${case_mounts[@]}"; do
+		umount "$mount" 2> /dev/null
+	done
+	[ ${#pids[@]} = 0 ] || wait "${pids[@]}" 2> /dev/null
+	remove_all || status=$((status ? status : 1))
+	remove_disks || status=$((status ? status : 1))
+	rm -rf "$case_dir"
+	# Whatever still held the module is a leak of ours.
+	if [ -d /sys/module/dm_blockcopy ] && ! modprobe -r dm-blockcopy; then
+		echo "FAILED: the module cannot be unloaded" >&2
+		status=$((status ? status : 1))
+	fi
+	udevadm control --start-exec-queue 2> /dev/null
+	exit "$status"
+}
+
+trap 'fail "command failed: $BASH_COMMAND"' ERR
+trap teardown EXIT
+trap 'exit 143' TERM INT
+
+udevadm control --stop-exec-queue 2> /dev/null || true
+modprobe dm-blockcopy || fail "the module does not load"
