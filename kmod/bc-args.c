@@ -45,7 +45,8 @@ int bc_args_buf_size(const char *word, u64 *ret, char **error)
 {
 	u64 size;
 
-	if (kstrtou64(word, 10, &size) || size < BLOCKCOPY_BUF_SIZE_MIN || size > BLOCKCOPY_BUF_SIZE_MAX) {
+	if (kstrtou64(word, 10, &size) || size < BLOCKCOPY_BUF_SIZE_MIN ||
+	    size > BLOCKCOPY_BUF_SIZE_MAX) {
 		*error = "buf_size: need 1048576 to 268435456 bytes";
 		return -EINVAL;
 	}
@@ -102,7 +103,7 @@ static int parse_detect_zeroes(struct bc_args *args, const char *word, char **er
 static int parse_on_error(struct bc_args *args, const char *word, char **error)
 {
 	if (parse_word(word, on_error_names, ARRAY_SIZE(on_error_names)) < 0) {
-		*error = "on_source_error and on_target_error: only report is supported by this version";
+		*error = "error policies: only report is supported by this version";
 		return -EINVAL;
 	}
 	return 0;
@@ -230,11 +231,13 @@ unsigned int bc_args_format(const struct bc_args *args, char *buf, unsigned int 
 		nr += 2;
 	}
 	if (args->bandwidth) {
-		n += scnprintf(words + n, sizeof(words) - n, " bandwidth %llu", (unsigned long long)args->bandwidth);
+		n += scnprintf(words + n, sizeof(words) - n, " bandwidth %llu",
+			       (unsigned long long)args->bandwidth);
 		nr += 2;
 	}
 	if (args->buf_size != BLOCKCOPY_BUF_SIZE_DEFAULT) {
-		n += scnprintf(words + n, sizeof(words) - n, " buf_size %llu", (unsigned long long)args->buf_size);
+		n += scnprintf(words + n, sizeof(words) - n, " buf_size %llu",
+			       (unsigned long long)args->buf_size);
 		nr += 2;
 	}
 	if (args->detect_zeroes != BC_DETECT_ZEROES_UNMAP) {

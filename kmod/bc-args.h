@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The arguments of a table line after the two legs: "<region_sectors> [<#args> <arg>...]". Pure logic.
+ * The arguments of a table line after the two legs: "<region_sectors> [<#args> <arg>...]". Pure
+ * logic.
  */
 #ifndef BC_ARGS_H
 #define BC_ARGS_H
@@ -50,14 +51,17 @@ extern const char *const bc_copy_mode_names[BC_COPY_MODE_MAX];
 int bc_args_parse(struct bc_args *args, unsigned int argc, char **argv, char **error);
 
 /*
- * Write the words that bc_args_parse() turns into @args again, defaults left out, into @buf of @size bytes,
- * beginning with the region size.
+ * Write the words that bc_args_parse() turns into @args again, defaults left out, into @buf of
+ * @size bytes, beginning with the region size.
  *
  * Return: how many bytes that took without the NUL, as scnprintf() counts.
  */
 unsigned int bc_args_format(const struct bc_args *args, char *buf, unsigned int size);
 
-/* Parse the value of "bandwidth" or "buf_size", of a table line or a message alike. Return: 0 or -EINVAL. */
+/*
+ * Parse the value of "bandwidth" or "buf_size", of a table line or a message alike. Return: 0 or
+ * -EINVAL.
+ */
 int bc_args_bandwidth(const char *word, u64 *ret, char **error);
 int bc_args_buf_size(const char *word, u64 *ret, char **error);
 

@@ -6,23 +6,28 @@
  *		   |	    |	    |
  *		   +--------+-------+-> release to the source	READY, or FAILED
  *
- * begin	job->writes goes to atomic mode: killing it then takes effect at once, where it would otherwise cost the
- *		guest a grace period. It stays there after a flip, see route() in bc-write.c.
- * drain	The guest runs; the copier goes without its limit until little is dirty, for as long as the hold may
- *		take at most.
- * hold		New guest writes are parked, the timer runs (I8). Those in flight end, what is dirty is copied, the
- *		destination is flushed.
- * flip		With nothing in flight, nothing dirty and the flush done (I6), and all that under job->lock, which
- *		the timer needs as well: the truth is the destination. "finish" leaves it where it is.
+ * begin	job->writes goes to atomic mode: killing it then takes effect at once; it would
+ *		otherwise cost the guest a grace period. It stays there after a flip, see route()
+ *		in bc-write.c.
+ * drain	The guest runs; the copier goes without limit until little is dirty, for as long as
+ *		the hold may take at most.
+ * hold		New guest writes are parked, the timer runs (I8). Those in flight end, dirty is
+ *		copied, the destination is flushed.
+ * flip		With nothing in flight, nothing dirty and the flush done (I6), and all that under
+ *		job->lock, which the timer needs as well: the truth is the destination. "finish"
+ *		leaves it where it is.
  * release	The parked writes go where the truth is now.
  *
- * A suspend that arrives gives the completion up first, as it would wait for the writes that are parked.
+ * A suspend that arrives gives the completion up first, as it would wait for the writes that are
+ * parked.
  */
+#include <linux/sizes.h>
+
 #include "bc-job.h"
 #include "bc-trace.h"
 
 /* Hold when no more than this is dirty. */
-#define DRAINED_BYTES	(1U << 20)
+#define DRAINED_BYTES	SZ_1M
 #define TICK_MS		4
 
 static u64 since_us(u64 ns)
@@ -55,7 +60,9 @@ bool bc_hold_park(struct bc_job *job, struct bio *bio)
 	return parked;
 }
 
-/* New writes are parked from here on; those that have their reference already are still in flight. */
+/*
+ * New writes are parked from here on; those that have their reference already are still in flight.
+ */
 static void hold_begin(struct bc_job *job)
 {
 	struct bc_hold *hold = &job->hold;
@@ -71,7 +78,10 @@ static void hold_end(struct bc_job *job, struct bio_list *bios)
 {
 	struct bc_hold *hold = &job->hold;
 
-	/* In this order, as bc_io_map() tries the reference first and looks for a hold when it does not get it. */
+	/*
+	 * In this order, as bc_io_map() tries the reference first and looks for a hold when it does
+	 * not get it.
+	 */
 	percpu_ref_resurrect(&job->writes);
 	spin_lock(&hold->lock);
 	hold->parking = false;
@@ -149,9 +159,12 @@ int bc_complete(struct bc_job *job, bool pivot, unsigned int ms)
 	struct bc_completion *m = &job->completion;
 	int r = 0;
 
-	/* A second table that was loaded before would take the device back to the source, one day. */
+	/*
+	 * A second table that was loaded before would take the device back to the source, one day.
+	 */
 	if (!bc_registry_lock_alone(job)) {
-		DMWARN("%s: another blockcopy table is loaded, clear it first", dm_device_name(job->md));
+		DMWARN("%s: another blockcopy table is loaded, clear it first",
+		       dm_device_name(job->md));
 		return -EBUSY;
 	}
 	mutex_lock(&job->lock);
@@ -182,7 +195,10 @@ u64 bc_complete_clean(struct bc_job *job)
 	if (m->phase == BC_PHASE_DRAIN) {
 		mod_delayed_work(job->wq, &m->tick, 0);
 	} else if (m->phase == BC_PHASE_HOLD && percpu_ref_is_zero(&job->writes)) {
-		/* I6: first no write in flight, then nothing dirty. The last write marks before it goes. */
+		/*
+		 * I6: first no write in flight, then nothing dirty. The last write marks before it
+		 * goes.
+		 */
 		smp_mb();
 		if (!bc_bitmap_count(&job->dirty))
 			hold = m->hold;
@@ -196,8 +212,8 @@ u64 bc_complete_clean(struct bc_job *job)
 /*
  * The ways out. All go through here, with job->lock held; what is parked is then to be released.
  */
-static void end_completion(struct bc_job *job, enum bc_state state, enum bc_event event, enum bc_error error,
-			   struct bio_list *bios)
+static void end_completion(struct bc_job *job, enum bc_state state, enum bc_event event,
+			   enum bc_error error, struct bio_list *bios)
 {
 	struct bc_completion *m = &job->completion;
 	bool held = m->phase == BC_PHASE_HOLD;

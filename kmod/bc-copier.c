@@ -2,12 +2,14 @@
 /*
  * The copier: takes dirty regions from the source to the destination.
  *
- * One work item does everything, so nothing here needs a lock. It takes a run of dirty regions that no copy has
- * in flight, clears their bits (I2), and sends pieces of up to 1 MiB on their way: read, look at the buffer, write.
- * Bios that end put their piece on a list and queue the work. Pieces that came back go first, before anything new
- * is read: on fast devices one buffer then makes the round, warm in the cache.
+ * One work item does everything, so nothing here needs a lock. It takes a run of dirty regions that
+ * no copy has in flight, clears their bits (I2), and sends pieces of up to 1 MiB on their way:
+ * read, look at the buffer, write. Bios that end put their piece on a list and queue the work.
+ * Pieces that came back go first, before anything new is read: on fast devices one buffer then
+ * makes the round, warm in the cache.
  *
- * When nothing is dirty and nothing in flight, the destination is flushed, for READY (I5) or for a flip (I6).
+ * When nothing is dirty and nothing in flight, the destination is flushed, for READY (I5) or for a
+ * flip (I6).
  */
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -125,7 +127,8 @@ static void copy_end(struct bc_copier *c, struct bc_copy *copy)
 	else
 		account_copied(c, copy_bytes(copy));
 	account(&c->in_flight_bytes, c->in_flight_bytes - copy_bytes(copy));
-	trace_blockcopy_copy_end(bc_job_devt(job), copy->start, copy->end - copy->start, copy->error);
+	trace_blockcopy_copy_end(bc_job_devt(job), copy->start, copy->end - copy->start,
+				 copy->error);
 	if (c->current_copy == copy)
 		c->current_copy = NULL;
 	list_move(&copy->list, &c->idle_copies);
@@ -150,7 +153,9 @@ static void cut_current_copy(struct bc_copier *c)
 	copy_end_if_over(c, copy);
 }
 
-/* I3: the first active copy that overlaps the regions, or NULL. They are few, at most BC_NR_PIECES. */
+/*
+ * I3: the first active copy that overlaps the regions, or NULL. They are few, at most BC_NR_PIECES.
+ */
 static struct bc_copy *find_active(struct bc_copier *c, sector_t start, sector_t end)
 {
 	struct bc_copy *copy;
@@ -212,8 +217,9 @@ static void piece_bio_end(struct bio *bio)
 	piece->status = bio->bi_status;
 	bio_put(bio);
 	/*
-	 * Once the piece is on the list the work may find it, and be the last one before the copier is freed:
-	 * bc_copier_exit() waits for a grace period, so that there still is a work queue to kick.
+	 * Once the piece is on the list the work may find it, and be the last one before the copier
+	 * is freed: bc_copier_exit() waits for a grace period, so that there still is a work queue
+	 * to kick.
 	 */
 	rcu_read_lock();
 	if (llist_add(&piece->node, &c->done))
@@ -232,8 +238,8 @@ static void piece_submit(struct bc_piece *piece, const struct bc_leg *leg, blk_o
 
 	if (READ_ONCE(job_of(c)->state) == BC_COMPLETING)
 		opf |= REQ_SYNC;
-	bio = bio_alloc_bioset(leg->dev->bdev, data ? DIV_ROUND_UP(left, chunk_bytes) : 0, opf, GFP_NOIO,
-			       &c->bios);
+	bio = bio_alloc_bioset(leg->dev->bdev, data ? DIV_ROUND_UP(left, chunk_bytes) : 0, opf,
+			       GFP_NOIO, &c->bios);
 	bio->bi_iter.bi_sector = leg->start + piece->start;
 	bio->bi_private = piece;
 	bio->bi_end_io = piece_bio_end;
@@ -250,7 +256,8 @@ static void piece_submit(struct bc_piece *piece, const struct bc_leg *leg, blk_o
 	submit_bio_noacct(bio);
 }
 
-static void piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int sectors, struct page *chunks)
+static void piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int sectors,
+			struct page *chunks)
 {
 	struct bc_piece *piece = list_first_entry(&c->idle_pieces, struct bc_piece, list);
 
@@ -319,7 +326,8 @@ static void piece_failed(struct bc_copier *c, struct bc_piece *piece)
 
 	DMERR_LIMIT("%s: %s %llu+%u: error %d", dm_device_name(job->md),
 		    source ? "copier reads source" : "copier writes destination",
-		    (unsigned long long)piece->start, piece->sectors, blk_status_to_errno(piece->status));
+		    (unsigned long long)piece->start, piece->sectors,
+		    blk_status_to_errno(piece->status));
 	account(errors, *errors + 1);
 	piece->copy->error = blk_status_to_errno(piece->status);
 	bc_job_fail(job, source ? BC_ERROR_SOURCE_READ : BC_ERROR_TARGET_WRITE, piece->status);
@@ -331,7 +339,9 @@ static void piece_advance(struct bc_copier *c, struct bc_piece *piece)
 {
 	if (piece->stage == BC_PIECE_ZERO &&
 	    (piece->status == BLK_STS_NOTSUPP || piece->status == BLK_STS_TARGET)) {
-		/* The device promised and refuses: it gets the zeroes as data, now and from now on. */
+		/*
+		 * The device promised and refuses: it gets the zeroes as data, now and from now on.
+		 */
 		c->zeroes_work = false;
 		piece_write(c, piece);
 	} else if (piece->status) {
@@ -340,7 +350,8 @@ static void piece_advance(struct bc_copier *c, struct bc_piece *piece)
 		piece_write(c, piece);
 	} else {
 		if (piece->stage == BC_PIECE_ZERO)
-			account(&c->zeroed_bytes, c->zeroed_bytes + ((u64)piece->sectors << SECTOR_SHIFT));
+			account(&c->zeroed_bytes,
+				c->zeroed_bytes + ((u64)piece->sectors << SECTOR_SHIFT));
 		piece_end(c, piece);
 	}
 }
@@ -393,7 +404,8 @@ static bool issue(struct bc_copier *c)
 			return false;
 		sectors = min_t(sector_t, (sector_t)nr << job->region_shift, BC_PIECE_SECTORS);
 	} else {
-		sectors = min_t(sector_t, c->current_copy->end - c->current_copy->next, BC_PIECE_SECTORS);
+		sectors = min_t(sector_t, c->current_copy->end - c->current_copy->next,
+				BC_PIECE_SECTORS);
 	}
 
 	/* The last region may be short, the buffer is then longer than need be. */
@@ -430,7 +442,8 @@ static void flush_bio_end(struct bio *bio)
 static void flush(struct bc_copier *c, u64 hold)
 {
 	struct bio *bio = bio_alloc_bioset(job_of(c)->destination.dev->bdev, 0,
-					   REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC, GFP_NOIO, &c->bios);
+					   REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC, GFP_NOIO,
+					   &c->bios);
 
 	bio->bi_private = c;
 	bio->bi_end_io = flush_bio_end;
@@ -447,7 +460,10 @@ static void flush_failed(struct bc_copier *c)
 	DMERR_LIMIT("%s: destination flush: error %d", dm_device_name(job->md),
 		    blk_status_to_errno(c->flush_status));
 	account(&job->target_errors, job->target_errors + 1);
-	/* What the destination acknowledged since its last good flush may be lost, and nobody knows which. */
+	/*
+	 * What the destination acknowledged since its last good flush may be lost, and nobody knows
+	 * which.
+	 */
 	bc_bitmap_mark(&job->dirty, 0, job->dirty.nbits - 1);
 	bc_job_fail(job, BC_ERROR_TARGET_FLUSH, c->flush_status);
 }
@@ -521,12 +537,13 @@ static void settle(struct bc_copier *c)
 			return;
 	}
 
-	/* go_idle(): from here on whoever marks has to kick. Pairs with the full barrier of bc_bitmap_mark(). */
 	WRITE_ONCE(c->idle, true);
+	/* From here on whoever marks has to kick. Pairs with the full barrier of bc_bitmap_mark(). */
 	smp_mb();
 	/*
-	 * Dirty after all, but nothing could be issued: the throttle's timer is running (and stays), an older job
-	 * is not gone yet, or the one who marks has raised the count and not yet the bit. Look again soon.
+	 * Dirty after all, but nothing could be issued: the throttle's timer is running (and
+	 * stays), an older job is not gone yet, or the one who marks has raised the count and not
+	 * yet the bit. Look again soon.
 	 */
 	if (bc_bitmap_count(&job->dirty))
 		kick_later(c, NSEC_PER_MSEC);
@@ -560,7 +577,10 @@ bool bc_copier_stop(struct bc_copier *c, unsigned long timeout)
 	bc_copier_kick(c);
 	if (!wait_event_timeout(c->quiet, !READ_ONCE(c->in_flight), timeout))
 		return false;
-	/* Nothing is in flight and nothing is issued: the work ends, and none of its bios can queue it again. */
+	/*
+	 * Nothing is in flight and nothing is issued: the work ends, and none of its bios can queue
+	 * it again.
+	 */
 	cancel_delayed_work_sync(&c->timer);
 	flush_work(&c->work);
 	return true;
@@ -600,7 +620,8 @@ int bc_copier_init(struct bc_copier *c, struct bc_job *job)
 	r = bioset_init(&c->bios, 16, 0, BIOSET_NEED_BVECS);
 	if (r)
 		goto err_pool;
-	c->wq = alloc_workqueue("bc_copy_%s", WQ_MEM_RECLAIM | WQ_UNBOUND, 0, dm_device_name(job->md));
+	c->wq = alloc_workqueue("bc_copy_%s", WQ_MEM_RECLAIM | WQ_UNBOUND, 0,
+				dm_device_name(job->md));
 	if (!c->wq) {
 		r = -ENOMEM;
 		goto err_bios;

@@ -51,7 +51,8 @@ void bc_job_event(struct bc_job *job, enum bc_event event)
 	dm_table_event(job->ti->table);
 }
 
-void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event event, enum bc_error error)
+void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event event,
+		      enum bc_error error)
 {
 	lockdep_assert_held(&job->lock);
 	if (error)
@@ -161,7 +162,8 @@ void bc_job_args(struct bc_job *job, struct bc_args *ret)
  * Making a job
  */
 
-static int open_leg(struct dm_target *ti, struct bc_leg *leg, char **argv, blk_mode_t mode, const char *const *errors)
+static int open_leg(struct dm_target *ti, struct bc_leg *leg, char **argv, blk_mode_t mode,
+		    const char *const *errors)
 {
 	unsigned long long start;
 	int r;
@@ -194,7 +196,8 @@ static int open_legs(struct dm_target *ti, struct bc_job *job, char **argv)
 	r = open_leg(ti, &job->source, argv, dm_table_get_mode(ti->table), source_errors);
 	if (r)
 		return r;
-	return open_leg(ti, &job->destination, argv + 2, BLK_OPEN_READ | BLK_OPEN_WRITE, destination_errors);
+	return open_leg(ti, &job->destination, argv + 2, BLK_OPEN_READ | BLK_OPEN_WRITE,
+			destination_errors);
 }
 
 static bool leg_fits(const struct bc_leg *leg, sector_t len)
@@ -305,7 +308,7 @@ struct bc_job *bc_job_create(struct dm_target *ti, unsigned int argc, char **arg
 	int r;
 
 	if (argc < 5) {
-		ti->error = "Need <source> <offset> <destination> <offset> <region_sectors> [<#args> <arg>...]";
+		ti->error = "Need source, offset, destination, offset and region size";
 		return ERR_PTR(-EINVAL);
 	}
 	job = kvzalloc(sizeof(*job), GFP_KERNEL);

@@ -7,8 +7,8 @@
  *   I3  At most one copy of a region is in flight.
  *   I4  While a destination write is in flight, nothing else writes to its region there.
  *   I5  READY means: dirty = 0 was seen, and a destination flush that started afterwards succeeded.
- *   I6  Guest I/O moves to the destination only while writes are held, with none in flight, no copy in flight,
- *	 dirty = 0 and the destination flushed.
+ *   I6  Guest I/O moves to the destination only while writes are held, with none in flight, no copy
+ *	 in flight, dirty = 0 and the destination flushed.
  *   I7  The destination can not fail a guest request. Reads come from the truth and never wait.
  *   I8  Nothing waits for userspace: each hold has a timer.
  *   I10 Nothing in map or end_io allocates or sleeps.
@@ -16,11 +16,13 @@
  * Locks, outer first:
  *
  *   registry mutex	which jobs there are (bc-registry.c); process context
- *   job->lock		mutex: state, paused, error, limits, the completion; process context; never held over I/O
+ *   job->lock		mutex: state, paused, error, limits, the completion; process context; never
+ *			held over I/O
  *   hold->lock		spinlock: the parked bios and whether to park; process context (map is)
  *
- * Without a lock: the bitmap (bc-bitmap.h), job->writes (a percpu_ref), and everything of the copier, which one
- * work item owns. Fields that one side writes and others only show are read with READ_ONCE().
+ * Without a lock: the bitmap (bc-bitmap.h), job->writes (a percpu_ref), and everything of the
+ * copier, which one work item owns. Fields that one side writes and others only show are read with
+ * READ_ONCE().
  */
 #ifndef BC_JOB_H
 #define BC_JOB_H
@@ -110,12 +112,15 @@ struct bc_pool {
 
 struct bc_copier;
 
-/* A run of regions on their way. Cleared before the first piece is read, ended after the last is written. */
+/*
+ * A run of regions on their way. Cleared before the first piece is read, ended after the last is
+ * written.
+ */
 struct bc_copy {
 	struct list_head list;		/* copier->active or copier->idle_copies */
 	sector_t start;
 	sector_t end;
-	sector_t next;			/* where the next piece begins; == end when all are issued */
+	sector_t next;			/* of the next piece; == end when all are issued */
 	unsigned int pending;		/* pieces in flight */
 	int error;
 };
@@ -134,11 +139,11 @@ struct bc_piece {
 };
 
 /*
- * The copier. Its work item alone touches what is below, save the fields marked "shared". Completions of its bios
- * reach it through @done, everything else by bc_copier_kick().
+ * The copier. Its work item alone touches what is below, save the fields marked "shared".
+ * Completions of its bios reach it through @done, everything else by bc_copier_kick().
  */
 struct bc_copier {
-	struct workqueue_struct *wq;	/* its own: it may block in submit_bio() on a hung destination */
+	struct workqueue_struct *wq;	/* its own: a hung destination blocks submit_bio() */
 	struct work_struct work;
 	struct delayed_work timer;	/* kicks; for the throttle and for markers met half way */
 	struct bio_set bios;
@@ -154,7 +159,7 @@ struct bc_copier {
 	struct list_head active;	/* copies in flight, few */
 	struct list_head idle_copies;
 	struct list_head idle_pieces;
-	struct bc_copy *current_copy;	/* of the active ones, that whose pieces are not all issued, or NULL */
+	struct bc_copy *current_copy;	/* the active one whose pieces are not all issued */
 	unsigned long cursor;		/* where the search for dirty regions goes on */
 	bool zeroes_work;		/* the destination takes WRITE_ZEROES */
 	bool alone;			/* no older job of this device is left */
@@ -177,16 +182,16 @@ struct bc_copier {
 
 /* Where guest writes wait for the moment of a flip. */
 struct bc_hold {
-	spinlock_t lock;
-	bool parking;			/* under lock */
-	struct bio_list bios;		/* under lock */
-	unsigned int nr;		/* under lock */
+	spinlock_t lock;		/* guards all of it */
+	bool parking;
+	struct bio_list bios;
+	unsigned int nr;
 };
 
 enum bc_phase {
 	BC_PHASE_NONE,
-	BC_PHASE_BEGIN,
-	BC_PHASE_DRAIN,			/* guest running, the copier brings the dirty regions down */
+	BC_PHASE_BEGIN,			/* job->writes goes to atomic mode */
+	BC_PHASE_DRAIN,			/* guest running, dirty regions go down */
 	BC_PHASE_HOLD,			/* guest writes parked */
 };
 
@@ -213,16 +218,16 @@ struct bc_job {
 
 	struct bc_leg source;
 	struct bc_leg destination;
-	struct bc_leg *truth;		/* where guest I/O goes; written only while writes are held and drained */
+	struct bc_leg *truth;		/* where guest I/O goes; changes while writes are held */
 	unsigned int region_shift;	/* of sectors */
-	struct bc_args args;		/* as given; bandwidth and buf_size as in force, under lock */
+	struct bc_args args;		/* as given; bandwidth and buf_size as in force (lock) */
 
 	struct percpu_ref writes;	/* guest writes in flight; killed while they are held */
 	struct bc_bitmap dirty;
 	atomic64_t dirtied_bytes;
 	struct bc_hold hold;
 
-	struct mutex lock;
+	struct mutex lock;		/* guards what follows, as the lock table says */
 	enum bc_state state;
 	bool paused;
 	enum bc_error error;
@@ -240,8 +245,8 @@ struct bc_job {
 /* bc-job.c */
 
 /*
- * Make and free a job with both legs opened, its bitmap, work queues and pools; nothing runs yet, nothing is
- * registered. bc_job_destroy() waits for what is in flight, however long that takes.
+ * Make and free a job with both legs opened, its bitmap, work queues and pools; nothing runs yet,
+ * nothing is registered. bc_job_destroy() waits for what is in flight, however long that takes.
  *
  * Context: process, may sleep (GFP_KERNEL). Return: the job, or ERR_PTR with ti->error set.
  */
@@ -249,11 +254,13 @@ struct bc_job *bc_job_create(struct dm_target *ti, unsigned int argc, char **arg
 void bc_job_destroy(struct bc_job *job);
 
 /*
- * The one place where the state, the error and the event change. Logs, traces, wakes those who wait for events.
+ * The one place where the state, the error and the event change. Logs, traces, wakes those who wait
+ * for events.
  *
  * Context: process, job->lock held.
  */
-void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event event, enum bc_error error);
+void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event event,
+		      enum bc_error error);
 
 /* Tell those who wait for events. Context: process, job->lock held. */
 void bc_job_event(struct bc_job *job, enum bc_event event);
@@ -279,7 +286,8 @@ int bc_io_map(struct bc_job *job, struct bio *bio);
 void bc_io_end(struct bc_job *job, struct bio *bio);
 
 /*
- * Send a parked bio on its way. Context: process, may sleep in submit_bio(); writes are not held any more.
+ * Send a parked bio on its way. Context: process, may sleep in submit_bio(); writes are not held
+ * any more.
  */
 void bc_io_release(struct bc_job *job, struct bio *bio);
 
@@ -290,7 +298,10 @@ void bc_copier_exit(struct bc_copier *c);
 /* Let the copier look at everything again. Context: any. */
 void bc_copier_kick(struct bc_copier *c);
 
-/* Issue nothing more, and wait up to @timeout jiffies. Context: process. Return: whether nothing is in flight. */
+/*
+ * Issue nothing more, and wait up to @timeout jiffies. Context: process. Return: whether nothing is
+ * in flight.
+ */
 bool bc_copier_stop(struct bc_copier *c, unsigned long timeout);
 void bc_copier_start(struct bc_copier *c);
 
@@ -304,7 +315,8 @@ void bc_pool_exit(struct bc_pool *pool);
 /*
  * Take chunks for @bytes off the pool, let it grow to at most @limit bytes for them.
  *
- * Context: the copier's work, GFP_NOIO. Return: a stack of chunks, or NULL if others must come back first.
+ * Context: the copier's work, GFP_NOIO. Return: a stack of chunks, or NULL if others must come back
+ * first.
  */
 struct page *bc_pool_get(struct bc_pool *pool, unsigned int bytes, u64 limit);
 
@@ -320,7 +332,10 @@ static inline struct page *bc_chunk_next(struct page *chunk)
 int bc_completion_init(struct bc_job *job);
 void bc_completion_exit(struct bc_job *job);
 
-/* Messages "complete" and "finish". Context: process. Return: 0 (it goes on in the background) or -errno. */
+/*
+ * Messages "complete" and "finish". Context: process. Return: 0 (it goes on in the background) or
+ * -errno.
+ */
 int bc_complete(struct bc_job *job, bool pivot, unsigned int ms);
 
 /*
@@ -330,7 +345,10 @@ int bc_complete(struct bc_job *job, bool pivot, unsigned int ms);
  */
 bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error error);
 
-/* The copier has nothing dirty and nothing in flight. Return: the hold to flush for, 0 for none yet. */
+/*
+ * The copier has nothing dirty and nothing in flight. Return: the hold to flush for, 0 for none
+ * yet.
+ */
 u64 bc_complete_clean(struct bc_job *job);
 
 /* The destination was flushed for this hold: flip. Context: the copier's work. */
@@ -342,21 +360,25 @@ bool bc_hold_park(struct bc_job *job, struct bio *bio);
 /* bc-registry.c */
 
 /*
- * Enter a job whose legs are open. Refused when another device's job uses them, or when the live job of the same
- * device is where a second one would be wrong.
+ * Enter a job whose legs are open. Refused when another device's job uses them, or when the live
+ * job of the same device is where a second one would be wrong.
  *
  * Context: process, ctr. Return: 0, or -EBUSY or -EINVAL with ti->error set.
  */
 int bc_registry_add(struct bc_job *job);
 void bc_registry_del(struct bc_job *job);
 
-/* Is an older job of the same device still being taken down? Its late writes would overtake ours (I4). */
+/*
+ * Is an older job of the same device still being taken down? Its late writes would overtake ours
+ * (I4).
+ */
 bool bc_registry_has_older(struct bc_job *job);
 
 /*
  * Lock the registry over the beginning of a completion, so that no table can be loaded meanwhile.
  *
- * Return: false, and nothing is locked, when another blockcopy table is loaded for the same device already.
+ * Return: false, and nothing is locked, when another blockcopy table is loaded for the same device
+ * already.
  */
 bool bc_registry_lock_alone(struct bc_job *job);
 void bc_registry_unlock(void);

@@ -2,9 +2,10 @@
 /*
  * The copier's buffers.
  *
- * A piece of up to 1 MiB takes as many chunks as it needs. Chunks are 64 KiB where memory allows, so that a piece
- * is few segments, and single pages where it does not. One full piece is kept at all times: the copier always
- * gets on, whatever the memory pressure. The rest is allocated when first needed and stays.
+ * A piece of up to 1 MiB takes as many chunks as it needs. Chunks are 64 KiB where memory allows,
+ * so that a piece is few segments, and single pages where it does not. One full piece is kept at
+ * all times: the copier always gets on, whatever the memory pressure. The rest is allocated when
+ * first needed and stays.
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>

@@ -2,8 +2,9 @@
 /*
  * All jobs of this machine, loaded and live ones.
  *
- * The device mapper claims devices for all its targets together, so nothing but this keeps two jobs off one
- * destination. Within one device a new table is built while the old one still runs; here they meet.
+ * The device mapper claims devices for all its targets together, so nothing but this keeps two jobs
+ * off one destination. Within one device a new table is built while the old one still runs; here
+ * they meet.
  */
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -15,12 +16,14 @@ static DEFINE_MUTEX(registry_mutex);
 static u64 generations;
 
 /* Ranges of one disk, be it through different partitions, overlap. */
-static bool legs_overlap(const struct bc_leg *a, sector_t a_len, const struct bc_leg *b, sector_t b_len)
+static bool legs_overlap(const struct bc_leg *a, sector_t a_len,
+			 const struct bc_leg *b, sector_t b_len)
 {
 	sector_t a_start = get_start_sect(a->dev->bdev) + a->start;
 	sector_t b_start = get_start_sect(b->dev->bdev) + b->start;
 
-	return a->dev->bdev->bd_disk == b->dev->bdev->bd_disk && a_start < b_start + b_len && b_start < a_start + a_len;
+	return a->dev->bdev->bd_disk == b->dev->bdev->bd_disk &&
+	       a_start < b_start + b_len && b_start < a_start + a_len;
 }
 
 static bool same_leg(const struct bc_leg *a, const struct bc_leg *b)
@@ -28,7 +31,10 @@ static bool same_leg(const struct bc_leg *a, const struct bc_leg *b)
 	return a->dev->bdev == b->dev->bdev && a->start == b->start;
 }
 
-/* Another device's job writes to its destination, and reads its source without telling us of its guest's writes. */
+/*
+ * Another device's job writes to its destination, and reads its source without telling us of its
+ * guest's writes.
+ */
 static bool conflict(const struct bc_job *a, const struct bc_job *b)
 {
 	return legs_overlap(&a->destination, a->ti->len, &b->destination, b->ti->len) ||
@@ -37,8 +43,9 @@ static bool conflict(const struct bc_job *a, const struct bc_job *b)
 }
 
 /*
- * A new table for a device whose live table is a job as well. When that job has moved the truth, or is about to, the
- * new one must know; otherwise resuming it would take the guest back to a stale source.
+ * A new table for a device whose live table is a job as well. When that job has moved the truth, or
+ * is about to, the new one must know; otherwise resuming it would take the guest back to a stale
+ * source.
  */
 static int check_successor(struct bc_job *job, struct bc_job *live)
 {
@@ -108,9 +115,12 @@ static struct bc_job *find_sibling(struct bc_job *job, bool older)
 {
 	struct bc_job *other;
 
-	list_for_each_entry(other, &jobs, registered)
-		if (other->md == job->md && other != job && (other->generation < job->generation) == older)
+	list_for_each_entry(other, &jobs, registered) {
+		bool is_older = other->generation < job->generation;
+
+		if (other->md == job->md && other != job && is_older == older)
 			return other;
+	}
 	return NULL;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Status and table line. No lock, no I/O, no scan: counters as they are. blockcopy-abi.h has the grammar.
+ * Status and table line. No lock, no I/O, no scan: counters as they are. blockcopy-abi.h has the
+ * grammar.
  */
 #include "bc-job.h"
 
@@ -13,7 +14,8 @@ static const char *io_status(struct bc_job *job)
 
 static bool is_ready(enum bc_state state)
 {
-	return state == BC_READY || state == BC_COMPLETING || state == BC_PIVOTED || state == BC_FINISHED;
+	return state == BC_READY || state == BC_COMPLETING || state == BC_PIVOTED ||
+	       state == BC_FINISHED;
 }
 
 static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
@@ -33,13 +35,14 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 		synced -= 1 << SECTOR_SHIFT;
 
 	DMEMIT("%u %s %llu/%llu %u 19", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
-	       (unsigned long long)synced >> SECTOR_SHIFT, (unsigned long long)total >> SECTOR_SHIFT,
-	       job->args.region_sectors);
-	DMEMIT(" ready %d paused %d copy_mode %s actively_synced 0", is_ready(state), READ_ONCE(job->paused),
-	       bc_copy_mode_names[job->args.copy_mode]);
-	DMEMIT(" dirty_bytes %llu inflight_bytes %llu copied_bytes %llu dirtied_bytes %llu zeroed_bytes %llu",
+	       (unsigned long long)synced >> SECTOR_SHIFT,
+	       (unsigned long long)total >> SECTOR_SHIFT, job->args.region_sectors);
+	DMEMIT(" ready %d paused %d copy_mode %s actively_synced 0", is_ready(state),
+	       READ_ONCE(job->paused), bc_copy_mode_names[job->args.copy_mode]);
+	DMEMIT(" dirty_bytes %llu inflight_bytes %llu copied_bytes %llu",
 	       (unsigned long long)dirty, (unsigned long long)in_flight,
-	       (unsigned long long)READ_ONCE(c->copied_bytes),
+	       (unsigned long long)READ_ONCE(c->copied_bytes));
+	DMEMIT(" dirtied_bytes %llu zeroed_bytes %llu",
 	       (unsigned long long)atomic64_read(&job->dirtied_bytes),
 	       (unsigned long long)READ_ONCE(c->zeroed_bytes));
 	DMEMIT(" rate %llu bandwidth %llu buf_size %llu", (unsigned long long)bc_copier_rate(c),
@@ -47,7 +50,8 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	       (unsigned long long)READ_ONCE(job->args.buf_size));
 	DMEMIT(" io_status %s source_errors %llu target_errors %llu error %s", io_status(job),
 	       (unsigned long long)READ_ONCE(job->source_errors),
-	       (unsigned long long)READ_ONCE(job->target_errors), bc_error_names[READ_ONCE(job->error)]);
+	       (unsigned long long)READ_ONCE(job->target_errors),
+	       bc_error_names[READ_ONCE(job->error)]);
 	DMEMIT(" blackout_us %llu held %u event %s events %u",
 	       (unsigned long long)READ_ONCE(job->completion.blackout_us), READ_ONCE(job->hold.nr),
 	       bc_event_names[READ_ONCE(job->event)], READ_ONCE(job->events));

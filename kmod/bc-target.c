@@ -2,9 +2,9 @@
 /*
  * The device-mapper target "blockcopy": the hooks.
  *
- * A job goes live under a device that is open: its table is loaded beside the live one and swapped in by a resume,
- * and swapped out the same way when the job has ended. See blockcopy-abi.h for the interface, bc-job.h for the
- * invariants.
+ * A job goes live under a device that is open: its table is loaded beside the live one and swapped
+ * in by a resume, and swapped out the same way when the job has ended. See blockcopy-abi.h for the
+ * interface, bc-job.h for the invariants.
  */
 #include <linux/init.h>
 #include <linux/module.h>
@@ -29,7 +29,9 @@ static int blockcopy_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->private = job;
 	ti->per_io_data_size = sizeof(struct bc_io);
 	ti->accounts_remapped_io = true;
-	/* One of each, to the truth alone: the core takes what it sees refused away from the guest. */
+	/*
+	 * One of each, to the truth alone: the core takes what it sees refused away from the guest.
+	 */
 	ti->num_flush_bios = 1;
 	ti->num_discard_bios = 1;
 	ti->num_secure_erase_bios = 1;
@@ -59,9 +61,9 @@ static int blockcopy_end_io(struct dm_target *ti, struct bio *bio, blk_status_t 
 }
 
 /*
- * The guest still runs. Held writes would keep the suspend waiting for ever, so they go first. Then no more copies; a
- * hung destination does not keep the guest from being suspended, as what is in flight stays accounted for: its regions
- * can not be copied again (I3), and dtr waits for it.
+ * The guest still runs. Held writes would keep the suspend waiting for ever, so they go first. Then
+ * no more copies; a hung destination does not keep the guest from being suspended, as what is in
+ * flight stays accounted for: its regions can not be copied again (I3), and dtr waits for it.
  */
 static void blockcopy_presuspend(struct dm_target *ti)
 {
@@ -87,8 +89,8 @@ static void blockcopy_resume(struct dm_target *ti)
 	bc_copier_start(&job->copier);
 }
 
-static void blockcopy_status(struct dm_target *ti, status_type_t type, unsigned int status_flags, char *result,
-			     unsigned int maxlen)
+static void blockcopy_status(struct dm_target *ti, status_type_t type, unsigned int status_flags,
+			     char *result, unsigned int maxlen)
 {
 	bc_status(ti->private, type, result, maxlen);
 }
@@ -105,7 +107,8 @@ static int message_complete(struct bc_job *job, bool pivot, const char *word)
 	return bc_complete(job, pivot, ms);
 }
 
-static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **argv, char *result, unsigned int maxlen)
+static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
+			     unsigned int maxlen)
 {
 	struct bc_job *job = ti->private;
 
@@ -124,7 +127,8 @@ static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **arg
 }
 
 /* The source only: what the guest's device can do does not change when a job begins. */
-static int blockcopy_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, void *data)
+static int blockcopy_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn,
+				     void *data)
 {
 	struct bc_job *job = ti->private;
 

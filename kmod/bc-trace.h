@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tracepoints: /sys/kernel/tracing/events/blockcopy. Devices are those of the guest, sectors its own.
+ * Tracepoints: /sys/kernel/tracing/events/blockcopy. Devices are those of the guest, sectors its
+ * own.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM blockcopy
@@ -47,7 +48,8 @@ DECLARE_EVENT_CLASS(blockcopy_range,
 		__entry->result = result;
 	),
 	TP_printk("%d,%d %llu + %llu result=%d", MAJOR(__entry->dev), MINOR(__entry->dev),
-		  (unsigned long long)__entry->start, (unsigned long long)__entry->sectors, __entry->result)
+		  (unsigned long long)__entry->start, (unsigned long long)__entry->sectors,
+		  __entry->result)
 );
 
 /* A copy begins: its regions were cleared, its source is about to be read. The result is 0. */

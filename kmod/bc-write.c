@@ -2,12 +2,13 @@
 /*
  * The guest's I/O.
  *
- * Background mode: everything goes to the truth and never waits, whatever its size and kind. What changes data
- * makes its regions dirty when it completes, successfully or not: a failed write may have changed some sectors.
+ * Background mode: everything goes to the truth and never waits, whatever its size and kind. What
+ * changes data makes its regions dirty when it completes, successfully or not: a failed write may
+ * have changed some sectors.
  *
- * Marking on completion alone is enough (I1). A copy that clears its bits before the write completes is repeated
- * because of the mark; one that clears them afterwards reads the new data. In between the write is not
- * acknowledged, and a flip waits for it (job->writes).
+ * Marking on completion alone is enough (I1). A copy that clears its bits before the write
+ * completes is repeated because of the mark; one that clears them afterwards reads the new data. In
+ * between the write is not acknowledged, and a flip waits for it (job->writes).
  */
 #include "bc-job.h"
 #include "bc-trace.h"
@@ -18,7 +19,10 @@ static void remap(struct bc_job *job, const struct bc_leg *leg, struct bio *bio)
 	bio->bi_iter.bi_sector = leg->start + dm_target_offset(job->ti, bio->bi_iter.bi_sector);
 }
 
-/* Reads and empty flushes pass; writes, discards, zeroes and secure erases are what tracking is about. */
+/*
+ * Reads and empty flushes pass; writes, discards, zeroes and secure erases are what tracking is
+ * about.
+ */
 static bool changes_data(struct bio *bio)
 {
 	return op_is_write(bio_op(bio)) && bio_sectors(bio);
@@ -31,9 +35,10 @@ static void route(struct bc_job *job, struct bio *bio)
 	struct bc_leg *leg = READ_ONCE(job->truth);
 
 	/*
-	 * The truth changes only while job->writes is killed and drained, and after a flip the reference stays in
-	 * atomic mode, where taking it is a full barrier: whoever holds one sees the truth of before the flip, or
-	 * of after it, together with all writers of that time (I6).
+	 * The truth changes only while job->writes is killed and drained, and after a flip the
+	 * reference stays in atomic mode, where taking it is a full barrier: whoever holds one sees
+	 * the truth of before the flip, or of after it, together with all writers of that time
+	 * (I6).
 	 */
 	io->counted = true;
 	io->marks = leg == &job->source;
@@ -46,7 +51,10 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 
 	io->counted = false;
 	if (!changes_data(bio)) {
-		/* Reads in flight at a flip are answered from the source, as if they came before it. */
+		/*
+		 * Reads in flight at a flip are answered from the source, as if they came before
+		 * it.
+		 */
 		remap(job, READ_ONCE(job->truth), bio);
 	} else {
 		io->start = dm_target_offset(job->ti, bio->bi_iter.bi_sector);
@@ -57,7 +65,10 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 		route(job, bio);
 	}
 
-	/* Between the flip and the table swap the source's NOWAIT is promised, not the destination's. */
+	/*
+	 * Between the flip and the table swap the source's NOWAIT is promised, not the
+	 * destination's.
+	 */
 	if (unlikely(bio->bi_opf & REQ_NOWAIT) && !bdev_nowait(bio->bi_bdev)) {
 		bio_wouldblock_error(bio);
 		return DM_MAPIO_SUBMITTED;
@@ -82,7 +93,7 @@ static void mark(struct bc_job *job, sector_t start, unsigned int sectors)
 	if (!marked)
 		return;
 	atomic64_add((u64)marked << (job->region_shift + SECTOR_SHIFT), &job->dirtied_bytes);
-	/* The mark was a full barrier; it pairs with the smp_mb() in go_idle(). */
+	/* The mark was a full barrier; it pairs with the smp_mb() in settle(). */
 	if (READ_ONCE(job->copier.idle))
 		bc_copier_kick(&job->copier);
 }
@@ -93,7 +104,10 @@ void bc_io_end(struct bc_job *job, struct bio *bio)
 
 	if (!io->counted)
 		return;
-	/* I6: the mark comes before the reference goes, so that whoever sees no writes sees all marks. */
+	/*
+	 * I6: the mark comes before the reference goes, so that whoever sees no writes sees all
+	 * marks.
+	 */
 	if (io->marks)
 		mark(job, io->start, io->sectors);
 	percpu_ref_put(&job->writes);

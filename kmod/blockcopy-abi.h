@@ -7,30 +7,36 @@
  *
  * Table line
  *
- *	<start> <len> blockcopy <source> <offset> <destination> <offset> <region_sectors> [<#args> <arg>...]
+ *	<start> <len> blockcopy <source> <offset> <destination> <offset> <region_sectors>
+ *		[<#args> <arg>...]
  *
- * Offsets, <start>, <len> and <region_sectors> are in 512-byte sectors. Each argument is a name, followed by
- * a value where it takes one:
+ * Offsets, <start>, <len> and <region_sectors> are in 512-byte sectors. Each argument is a name,
+ * followed by a value where it takes one:
  *
  *	copy_mode background		how guest writes reach the destination
- *	sync full|none			copy everything | the legs are already equal, copy what changes from now on
+ *	sync full|none			copy everything | the legs are equal, copy what changes
+ *					from now on
  *	bandwidth <bytes/s>		limit of the background copier, 0 is none
  *	buf_size <bytes>		most bytes in flight between the legs
- *	detect_zeroes off|on|unmap	write what reads as zeroes as data | as WRITE_ZEROES | as WRITE_ZEROES that
- *					may deallocate
+ *	detect_zeroes off|on|unmap	write what reads as zeroes as data | as WRITE_ZEROES | as
+ *					WRITE_ZEROES that may deallocate (the default)
  *	on_source_error report		what a read error of the copier does
  *	on_target_error report		what a write error on the destination does
  *	paused				start with the copier paused
- *	pivoted				the destination is the truth, nothing is copied (as after "complete")
- *	finished			the destination is a finished copy, nothing is copied (as after "finish")
+ *	pivoted				the destination is the truth, nothing is copied (as after
+ *					"complete")
+ *	finished			the destination is a finished copy, nothing is copied (as
+ *					after "finish")
  *
  * Messages
  *
- *	pause | resume			stop and go on copying; "resume" also leaves the state "failed"
+ *	pause | resume			stop and go on copying; "resume" also leaves "failed"
  *	set bandwidth <bytes/s>
  *	set buf_size <bytes>
- *	complete <ms>			when READY: hold guest writes at most <ms>, then go on at the destination
- *	finish <ms>			when READY: hold guest writes at most <ms>, then leave the destination as it is
+ *	complete <ms>			when READY: hold guest writes at most <ms>, go on at the
+ *					destination
+ *	finish <ms>			when READY: hold guest writes at most <ms>, then leave the
+ *					destination as it is
  *
  * "complete" and "finish" return at once; an event tells when the state is no longer "completing".
  *
@@ -38,18 +44,20 @@
  *
  *	<version> <state> <synced>/<total> <region_sectors> <#pairs> [<key> <value>]...
  *
- * <version> is BLOCKCOPY_STATUS_VERSION, <synced> and <total> are sectors; they are never equal before the job
- * is READY. Readers must skip keys that they do not know. Values hold no spaces. Keys every status has:
+ * <version> is BLOCKCOPY_STATUS_VERSION, <synced> and <total> are sectors; they are never equal
+ * before the job is READY. Readers must skip keys that they do not know. Values hold no spaces.
+ * Keys every status has:
  *
- *	ready			1 from the moment READY was latched until the epoch ends by an error; stays 1 when
- *				pivoted or finished
+ *	ready			1 from when READY was latched until the epoch ends by an error;
+ *				stays 1 when pivoted or finished
  *	paused			1 while the copier is paused
  *	copy_mode		the word of the table line that is in force
  *	actively_synced		1 when each guest write reaches both legs before it is acknowledged
  *	dirty_bytes		bytes of all regions that may differ
  *	inflight_bytes		bytes being copied now
- *	copied_bytes		bytes copied since the table became live (regions copied twice count twice)
- *	dirtied_bytes		bytes of regions that guest writes made dirty since the table became live
+ *	copied_bytes		bytes copied since the table became live, those of a region copied
+ *				twice counted twice
+ *	dirtied_bytes		bytes of regions that guest writes made dirty since then
  *	zeroed_bytes		bytes of copied_bytes that were sent as WRITE_ZEROES
  *	rate			bytes per second copied lately
  *	bandwidth		the limit in force, bytes per second, 0 is none
@@ -57,8 +65,8 @@
  *	io_status		ok, failed or nospace
  *	source_errors		errors of copier reads
  *	target_errors		errors of destination writes, zeroes and flushes
- *	error			"-", or one word: what ended the last attempt (see BLOCKCOPY_ERROR_*)
- *	blackout_us		how long the last "complete" or "finish" held guest writes, microseconds
+ *	error			"-", or what ended the last attempt, one of BLOCKCOPY_ERROR_*
+ *	blackout_us		how long the last "complete" or "finish" held guest writes
  *	held			guest writes parked now
  *	event			name of the last event, "-" before the first
  *	events			its sequence number: how many events there were
@@ -79,9 +87,9 @@
 #define BLOCKCOPY_REGION_SECTORS_DEFAULT 128
 
 /* Bytes in flight between the legs. */
-#define BLOCKCOPY_BUF_SIZE_MIN		(1ULL << 20)
-#define BLOCKCOPY_BUF_SIZE_MAX		(256ULL << 20)
-#define BLOCKCOPY_BUF_SIZE_DEFAULT	(16ULL << 20)
+#define BLOCKCOPY_BUF_SIZE_MIN		1048576ULL
+#define BLOCKCOPY_BUF_SIZE_MAX		268435456ULL
+#define BLOCKCOPY_BUF_SIZE_DEFAULT	16777216ULL
 
 /* "complete <ms>" and "finish <ms>". */
 #define BLOCKCOPY_HOLD_MS_MIN		1
@@ -103,7 +111,6 @@
 #define BLOCKCOPY_ERROR_TARGET_FLUSH	"target-flush"
 #define BLOCKCOPY_ERROR_BLACKOUT	"blackout-budget-spent"
 #define BLOCKCOPY_ERROR_SUSPENDED	"suspended-while-completing"
-#define BLOCKCOPY_ERROR_NO_MEMORY	"no-memory"
 
 /* Values of "event". */
 #define BLOCKCOPY_EVENT_NONE		"-"
