@@ -215,6 +215,7 @@ START_TEST(past_the_end)
 	ck_assert_uint_eq(bc_bitmap_run(&b, 5, 0), 0);
 
 	/* A bug of the caller: told, and nothing is touched. */
+	shim_quiet = true;
 	ck_assert_uint_eq(bc_bitmap_clear(&b, 0, 100), 0);
 	ck_assert_uint_eq(bc_bitmap_clear(&b, 5, 4), 0);
 	ck_assert_uint_eq(bc_bitmap_mark(&b, 0, 100), 0);
@@ -222,6 +223,7 @@ START_TEST(past_the_end)
 	ck_assert_uint_eq(bc_bitmap_mark(&b, ~0UL, ~0UL), 0);
 	ck_assert_uint_eq(shim_warnings, 5);
 	shim_warnings = 0;
+	shim_quiet = false;
 	ck_assert_uint_eq(bc_bitmap_count(&b), 100);
 	bc_bitmap_exit(&b);
 }

@@ -4,8 +4,9 @@
 
 #include <stdbool.h>
 
-/* How many warnings there were: a test can ask for one and reset it; otherwise one fails the program. */
+/* How many warnings there were. A test that provokes some sets it back; any other fails by them. */
 extern unsigned int shim_warnings;
+extern bool shim_quiet;
 bool shim_warn(const char *file, int line, const char *what);
 
 #define WARN_ON(cond)		((cond) && shim_warn(__FILE__, __LINE__, #cond))
