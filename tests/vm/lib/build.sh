@@ -45,14 +45,14 @@ build_module() {
 	! grep -i 'warning:' "$log" >&2 || note "the module builds with warnings for $1"
 }
 
-# build_userland DIR: make the library and the tool and copy them to DIR/{bin,lib}, so that a build that goes on beside us cannot
+# build_userland DIR: make the cases' helpers, the library and the tool, and copy the latter two to DIR/{bin,lib}, so that a build that goes on beside us cannot
 # change them under the guest.
 build_userland() {
 	local part log=$checkout/build/userland.log
 	mkdir -p "$1/bin" "$1/lib" "$checkout/build"
 	(
 		flock 9
-		for part in lib ctl; do
+		for part in lib ctl tests/vm/tools; do
 			[ -e "$checkout/$part/Makefile" ] || continue
 			make -C "$checkout/$part" all > "$log" 2>&1 || exit 1
 		done

@@ -13,6 +13,8 @@ boot_uml() {
 		n=$((n + 1))
 	done
 	# The guest's memory is a file in TMPDIR: on a disk it would be written back all the time; the default is /dev/shm.
+	# UML likes to abort while it exits, when all is said and done.
+	ulimit -c 0
 	exec timeout -k 5 "$vm_timeout" env -u TMPDIR -u TMP -u TEMP "$kernel_image" "${args[@]}" "${vm_extra[@]}" \
 		< /dev/null > "$dir/console.log" 2>&1 3> "$dir/out" 4> "$dir/err"
 }
