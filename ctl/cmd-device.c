@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Commands around devices: attach, detach, recover; and version, help. */
+#include "ctl.h"
+
+int cmd_attach(struct ctl *c)
+{
+	return blockcopy_attach(c->bc, c->arg[0], c->arg[1]) < 0 ? failed(c) : BLOCKCOPY_OK;
+}
+
+int cmd_detach(struct ctl *c)
+{
+	return blockcopy_detach(c->bc, c->arg[0]) < 0 ? failed(c) : BLOCKCOPY_OK;
+}
+
+int cmd_recover(struct ctl *c)
+{
+	unsigned int deeds;
+
+	if (blockcopy_recover(c->bc, c->n_arg ? c->arg[0] : NULL, &deeds) < 0)
+		return failed(c);
+	if (!deeds)
+		puts("Nothing to recover");
+	return BLOCKCOPY_OK;
+}
+
+int cmd_version(struct ctl *c)
+{
+	(void)c;
+	printf("blockcopy %s\n", blockcopy_version());
+	return BLOCKCOPY_OK;
+}
+
+int cmd_help(struct ctl *c)
+{
+	return print_help(c->n_arg ? c->arg[0] : NULL);
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Commands that look: info, list, wait, monitor. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl.h"
+
+static void print_size(const char *label, uint64_t bytes)
+{
+	char buf[SIZE_TEXT];
+
+	printf("%-14s %s\n", label, format_size(bytes, buf));
+}
+
+static void print_info(const struct blockcopy_info *i)
+{
+	const char *error = blockcopy_info_error(i);
+	char a[SIZE_TEXT], b[SIZE_TEXT];
+	int64_t eta = blockcopy_info_eta_s(i);
+
+	printf("%-14s %s\n", "Name:", blockcopy_info_name(i));
+	printf("%-14s %s%s%s\n", "State:", blockcopy_info_state_word(i),
+	       blockcopy_info_paused(i) ? ", paused" : "",
+	       blockcopy_info_suspended(i) ? ", device suspended" : "");
+	printf("%-14s %s\n", "Source:", blockcopy_info_source(i));
+	printf("%-14s %s\n", "Destination:", blockcopy_info_destination(i));
+	printf("%-14s [%3u %%] %s of %s\n", "Block Copy:", blockcopy_info_percent(i),
+	       format_size(blockcopy_info_offset(i), a), format_size(blockcopy_info_len(i), b));
+	print_size("Dirty:", blockcopy_info_dirty_bytes(i));
+	print_size("In flight:", blockcopy_info_inflight_bytes(i));
+	print_size("Copied:", blockcopy_info_copied_bytes(i));
+	printf("%-14s %s/s\n", "Rate:", format_size(blockcopy_info_rate(i), a));
+	if (blockcopy_info_bandwidth(i))
+		printf("%-14s %s/s\n", "Limit:", format_size(blockcopy_info_bandwidth(i), a));
+	if (eta >= 0 && !blockcopy_info_ready(i))
+		printf("%-14s %" PRId64 " s\n", "Time left:", eta);
+	print_size("Region size:", blockcopy_info_region_size(i));
+	printf("%-14s %s\n", "Copy mode:", blockcopy_info_copy_mode(i));
+	printf("%-14s %s\n", "I/O status:", blockcopy_info_io_status(i));
+	if (error)
+		printf("%-14s %s (%s)\n", "Error:", error, blockcopy_error_word_explain(error));
+}
+
+int cmd_info(struct ctl *c)
+{
+	struct blockcopy_info *i;
+
+	if (blockcopy_info_get(c->bc, c->arg[0], &i) < 0)
+		return failed(c);
+	if (c->opt.json)
+		json_print_info(stdout, i);
+	else
+		print_info(i);
+	blockcopy_info_free(i);
+	return BLOCKCOPY_OK;
+}
+
+int cmd_list(struct ctl *c)
+{
+	struct blockcopy_info **list;
+	size_t n;
+
+	if (blockcopy_list(c->bc, &list, &n) < 0)
+		return failed(c);
+	if (c->opt.json) {
+		json_print_list(stdout, list, n);
+	} else if (n) {
+		printf("%-20s %-11s %-7s %-20s %s\n", "Name", "State", "Copied", "Source",
+		       "Destination");
+		for (size_t i = 0; i < n; i++)
+			printf("%-20s %-11s %3u %%   %-20s %s\n", blockcopy_info_name(list[i]),
+			       blockcopy_info_state_word(list[i]), blockcopy_info_percent(list[i]),
+			       blockcopy_info_source(list[i]), blockcopy_info_destination(list[i]));
+	}
+	blockcopy_info_list_free(list, n);
+	return BLOCKCOPY_OK;
+}
+
+int cmd_wait(struct ctl *c)
+{
+	struct progress progress;
+	int64_t timeout_ms;
+	int r = get_timeout(c, &timeout_ms);
+
+	if (r)
+		return r;
+	progress_begin(&progress, stderr);
+	r = blockcopy_wait(c->bc, c->arg[0], timeout_ms, progress_interval(&progress),
+			   c->opt.verbose ? progress_show : NULL, &progress);
+	progress_end(&progress);
+	return r < 0 ? failed(c) : BLOCKCOPY_OK;
+}
+
+static const char *const change_words[] = {
+	[BLOCKCOPY_CHANGE_FOUND] = "found",
+	[BLOCKCOPY_CHANGE_STARTED] = "started",
+	[BLOCKCOPY_CHANGE_EVENT] = "event",
+	[BLOCKCOPY_CHANGE_ENDED] = "ended",
+};
+
+static void print_change(enum blockcopy_change change, const struct blockcopy_info *i)
+{
+	const char *event = blockcopy_info_event(i), *error = blockcopy_info_error(i);
+	time_t now = time(NULL);
+	char stamp[32];
+	struct tm tm;
+
+	strftime(stamp, sizeof(stamp), "%FT%T%z", localtime_r(&now, &tm));
+	printf("%s %s: %s: %s, %u %%%s%s%s%s%s\n", stamp, blockcopy_info_name(i),
+	       change_words[change], blockcopy_info_state_word(i), blockcopy_info_percent(i),
+	       blockcopy_info_paused(i) ? ", paused" : "", event ? ", last event " : "",
+	       event ? event : "", error ? ", error " : "", error ? error : "");
+	fflush(stdout);
+}
+
+int cmd_monitor(struct ctl *c)
+{
+	struct blockcopy_monitor *m;
+	int64_t timeout_ms;
+	int r = get_timeout(c, &timeout_ms);
+
+	if (r)
+		return r;
+	if (blockcopy_monitor_new(c->bc, c->n_arg ? c->arg[0] : NULL, &m) < 0)
+		return failed(c);
+	for (;;) {
+		enum blockcopy_change change;
+		struct blockcopy_info *i;
+
+		r = blockcopy_monitor_next(m, timeout_ms, &change, &i);
+		if (r < 0)
+			break;
+		if (c->opt.json)
+			json_print_change(stdout, change_words[change], i);
+		else
+			print_change(change, i);
+		blockcopy_info_free(i);
+		if (ferror(stdout))
+			break;
+	}
+	blockcopy_monitor_free(m);
+	/* The one job that was followed has ended: that is how it is to end. */
+	return r < 0 && r != -ENODATA ? failed(c) : BLOCKCOPY_OK;
+}

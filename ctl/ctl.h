@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of the controller share. It is a thin face over libblockcopy. */
+#ifndef BLOCKCOPY_CTL_H
+#define BLOCKCOPY_CTL_H
+
+#include <blockcopy.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum command {
+#define COMMAND(name, min, max, args, help) CMD_##name,
+#include "commands.def"
+#undef COMMAND
+	CMD_MAX,
+};
+
+/* As given; NULL or false: not given. */
+struct options {
+#define FLAG bool
+#define TEXT const char *
+#define NOOP bool
+#define LATER bool
+#define OPTION(id, name, kind, commands, value, help) kind id;
+#include "options.def"
+#undef OPTION
+#undef FLAG
+#undef TEXT
+#undef NOOP
+#undef LATER
+};
+
+struct ctl {
+	struct blockcopy *bc;
+	enum command command;
+	struct options opt;
+	char **arg;	/* after the command, NULL-terminated */
+	int n_arg;
+};
+
+/* ---- main.c ---- */
+
+/* Print "blockcopy: ..." on standard error. Return: the exit status that was given. */
+int complain(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The error of the handle, as a line and an exit status. */
+int failed(struct ctl *c);
+/* Say how a job ended, in virsh's words or as JSON. */
+void print_result(struct ctl *c, const char *word, const char *phrase, const uint64_t *blackout_us);
+
+/* ---- options.c ---- */
+
+/* Return: -1 go on; else an exit status, something was printed. */
+int parse_command_line(struct ctl *c, int argc, char **argv);
+/* "@what" is a command or NULL. Return: exit status. */
+int print_help(const char *what);
+
+/* ---- size.c: pure ---- */
+
+/* "64K", "1.5GiB", "100": bytes. Bare numbers are multiplied with "@unit". Return: 0, -EINVAL, -ERANGE. */
+int parse_size(const char *s, uint64_t unit, uint64_t *ret);
+/* A decimal number without sign. */
+int parse_number(const char *s, uint64_t max, uint64_t *ret);
+/* "1.5 GiB" into "@buf", which it returns. */
+#define SIZE_TEXT 32
+const char *format_size(uint64_t bytes, char buf[SIZE_TEXT]);
+
+/* ---- values of options, each complains and returns an exit status, or 0 ---- */
+
+int get_bandwidth(const char *s, bool bytes, uint64_t *ret);
+int get_buf_size(const char *s, uint64_t *ret);
+int get_max_blackout(struct ctl *c, unsigned int *ret_ms);
+/* -1 without the option. */
+int get_timeout(struct ctl *c, int64_t *ret_ms);
+
+/* ---- progress.c ---- */
+
+struct progress {
+	FILE *to;
+	bool tty;
+	size_t width;		/* of the line on the terminal */
+	int64_t printed_at;	/* ms */
+	int state;		/* printed last */
+};
+
+void progress_begin(struct progress *p, FILE *to);
+/* A blockcopy_progress_fn; userdata is the struct. */
+void progress_show(void *userdata, const struct blockcopy_info *info);
+/* Leave the line. */
+void progress_end(struct progress *p);
+/* Milliseconds between looks. */
+int progress_interval(const struct progress *p);
+
+/* ---- json.c ---- */
+
+/* One line with newline; flushed. */
+void json_print_info(FILE *f, const struct blockcopy_info *info);
+void json_print_list(FILE *f, struct blockcopy_info **list, size_t n);
+void json_print_change(FILE *f, const char *change, const struct blockcopy_info *info);
+void json_print_result(FILE *f, const char *name, const char *result, const uint64_t *blackout_us);
+
+/* ---- cancel.c ---- */
+
+/* Make SIGINT, SIGTERM and SIGHUP cancel waits of the library. Return: 0, -errno. */
+int cancel_on_signals(struct ctl *c);
+/* The signals as they were before, for a child. */
+void cancel_restore(void);
+
+/* ---- cmd-*.c: each returns an exit status ---- */
+
+#define COMMAND(name, min, max, args, help) int cmd_##name(struct ctl *c);
+#include "commands.def"
+#undef COMMAND
+
+#endif /* BLOCKCOPY_CTL_H */

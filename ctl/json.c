@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Output for programs. Numbers are numbers, sizes bytes, what is unknown is null. */
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+
+/* Length of the UTF-8 sequence at "@s", 0 if it is none. */
+static size_t utf8_length(const unsigned char *s)
+{
+	unsigned int min;
+	uint32_t v;
+	size_t n;
+
+	if (*s < 0x80)
+		return 1;
+	if (*s >= 0xc2 && *s < 0xe0) {
+		n = 2;
+		v = *s & 0x1f;
+		min = 0x80;
+	} else if (*s >= 0xe0 && *s < 0xf0) {
+		n = 3;
+		v = *s & 0x0f;
+		min = 0x800;
+	} else if (*s >= 0xf0 && *s < 0xf5) {
+		n = 4;
+		v = *s & 0x07;
+		min = 0x10000;
+	} else {
+		return 0;
+	}
+	for (size_t i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		v = v << 6 | (s[i] & 0x3f);
+	}
+	return v < min || v > 0x10ffff || (v >= 0xd800 && v < 0xe000) ? 0 : n;
+}
+
+/* A dm name may hold any bytes, JSON may not: those that are not UTF-8 are written as \xNN. */
+static struct json_object *text(const char *s)
+{
+	const unsigned char *in = (const unsigned char *)s;
+	struct json_object *o;
+	char *buf, *out;
+
+	if (!s)
+		return NULL;
+	out = buf = malloc(strlen(s) * 4 + 1);
+	if (!buf)
+		return NULL;
+	while (*in) {
+		size_t n = utf8_length(in);
+
+		if (n) {
+			memcpy(out, in, n);
+			out += n;
+			in += n;
+		} else {
+			out += sprintf(out, "\\x%02x", *in++);
+		}
+	}
+	o = json_object_new_string_len(buf, out - buf);
+	free(buf);
+	return o;
+}
+
+static void add(struct json_object *o, const char *key, struct json_object *v)
+{
+	json_object_object_add(o, key, v);
+}
+
+static struct json_object *object_of_info(const struct blockcopy_info *i)
+{
+	struct json_object *o = json_object_new_object();
+	int64_t eta = blockcopy_info_eta_s(i);
+
+#define NUMBER(key, getter) add(o, key, json_object_new_uint64(blockcopy_info_##getter(i)))
+#define BOOL(key, getter) add(o, key, json_object_new_boolean(blockcopy_info_##getter(i)))
+#define TEXT(key, getter) add(o, key, text(blockcopy_info_##getter(i)))
+	TEXT("name", name);
+	TEXT("uuid", uuid);
+	TEXT("state", state_word);
+	BOOL("ready", ready);
+	BOOL("paused", paused);
+	BOOL("suspended", suspended);
+	TEXT("copy_mode", copy_mode);
+	BOOL("actively_synced", actively_synced);
+	NUMBER("len", len);
+	NUMBER("offset", offset);
+	NUMBER("dirty_bytes", dirty_bytes);
+	NUMBER("inflight_bytes", inflight_bytes);
+	NUMBER("copied_bytes", copied_bytes);
+	NUMBER("dirtied_bytes", dirtied_bytes);
+	NUMBER("zeroed_bytes", zeroed_bytes);
+	NUMBER("region_size", region_size);
+	NUMBER("speed", bandwidth);
+	NUMBER("buf_size", buf_size);
+	NUMBER("rate", rate);
+	add(o, "eta_s", eta < 0 ? NULL : json_object_new_int64(eta));
+	TEXT("io_status", io_status);
+	NUMBER("source_errors", source_errors);
+	NUMBER("target_errors", target_errors);
+	TEXT("error", error);
+	TEXT("source", source);
+	TEXT("destination", destination);
+	NUMBER("blackout_us", blackout_us);
+	TEXT("event", event);
+	NUMBER("events", events);
+#undef NUMBER
+#undef BOOL
+#undef TEXT
+	return o;
+}
+
+static void print(FILE *f, struct json_object *o, int flags)
+{
+	fprintf(f, "%s\n", json_object_to_json_string_ext(o, flags | JSON_C_TO_STRING_NOSLASHESCAPE));
+	/* A reader at the other end of a pipe wants each line when it is there. */
+	fflush(f);
+	json_object_put(o);
+}
+
+void json_print_info(FILE *f, const struct blockcopy_info *info)
+{
+	print(f, object_of_info(info), JSON_C_TO_STRING_PLAIN);
+}
+
+void json_print_list(FILE *f, struct blockcopy_info **list, size_t n)
+{
+	struct json_object *a = json_object_new_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_object_array_add(a, object_of_info(list[i]));
+	print(f, a, JSON_C_TO_STRING_PLAIN);
+}
+
+void json_print_change(FILE *f, const char *change, const struct blockcopy_info *info)
+{
+	struct json_object *o = object_of_info(info);
+
+	add(o, "change", text(change));
+	print(f, o, JSON_C_TO_STRING_PLAIN);
+}
+
+void json_print_result(FILE *f, const char *name, const char *result, const uint64_t *blackout_us)
+{
+	struct json_object *o = json_object_new_object();
+
+	add(o, "name", text(name));
+	add(o, "result", text(result));
+	if (blackout_us)
+		add(o, "blackout_us", json_object_new_uint64(*blackout_us));
+	print(f, o, JSON_C_TO_STRING_PLAIN);
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The command line, out of options.def and commands.def. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+
+enum kind { FLAG, TEXT, NOOP, LATER };
+
+#define ON(command) (1U << CMD_##command)
+
+enum option_id {
+#define OPTION(id, name, kind, commands, value, help) OPT_##id,
+#include "options.def"
+#undef OPTION
+	OPT_MAX,
+};
+
+static const struct option_def {
+	const char *name;
+	enum kind kind;
+	unsigned int commands;
+	const char *value;
+	const char *help;
+} option_defs[OPT_MAX] = {
+#define OPTION(id, name, kind, commands, value, help) { name, kind, commands, value, help },
+#include "options.def"
+#undef OPTION
+};
+
+static const struct command_def {
+	const char *name;
+	int min, max;
+	const char *args;
+	const char *help;
+} command_defs[CMD_MAX] = {
+#define COMMAND(name, min, max, args, help) { #name, min, max, args, help },
+#include "commands.def"
+#undef COMMAND
+};
+
+static enum command find_command(const char *name)
+{
+	int i;
+
+	for (i = 0; i < CMD_MAX; i++)
+		if (!strcmp(command_defs[i].name, name))
+			break;
+	return i;
+}
+
+static void store(struct options *o, int id, const char *value)
+{
+	switch (id) {
+#define FLAG true
+#define NOOP true
+#define LATER true
+#define TEXT value
+#define OPTION(id, name, kind, commands, value_name, help) \
+	case OPT_##id:					\
+		o->id = kind;				\
+		break;
+#include "options.def"
+#undef OPTION
+#undef FLAG
+#undef NOOP
+#undef LATER
+#undef TEXT
+	}
+}
+
+static void print_options(enum command command)
+{
+	bool any = false;
+
+	for (int i = 0; i < OPT_MAX; i++) {
+		const struct option_def *d = &option_defs[i];
+		char left[64];
+
+		if (!(d->commands & (1U << command)) || !d->help)
+			continue;
+		if (!any)
+			printf("\nOptions:\n");
+		any = true;
+		snprintf(left, sizeof(left), "--%s%s%s", d->name, d->value ? " " : "",
+			 d->value ? d->value : "");
+		printf("  %-22s %s\n", left, d->help);
+	}
+}
+
+static const char exit_text[] =
+	"Exit status: 0 done, 1 failed, 2 usage, 3 no such device or job, 4 wrong state,\n"
+	"5 timed out, 6 refused for safety.\n";
+
+int print_help(const char *what)
+{
+	enum command command = what ? find_command(what) : CMD_MAX;
+
+	if (what && command == CMD_MAX)
+		return complain(BLOCKCOPY_USAGE, "%s: no such command", what);
+	if (what) {
+		const struct command_def *d = &command_defs[command];
+
+		printf("Usage: blockcopy %s%s%s [OPTION]...\n\n%s.\n", d->name, *d->args ? " " : "",
+		       d->args, d->help);
+		print_options(command);
+		return BLOCKCOPY_OK;
+	}
+	printf("Usage: blockcopy COMMAND [ARGUMENT]... [OPTION]...\n"
+	       "Copy a device-mapper device in use to another block device, then switch to the copy.\n\n");
+	for (int i = 0; i < CMD_MAX; i++) {
+		char left[64];
+
+		snprintf(left, sizeof(left), "%s %s", command_defs[i].name, command_defs[i].args);
+		printf("  %-24s %s\n", left, command_defs[i].help);
+	}
+	printf("\nNAME is a dm name, /dev/mapper/NAME, /dev/dm-N, or MAJOR:MINOR. DEST is a path or a tag\n"
+	       "(UUID=, PARTUUID=, LABEL=, PARTLABEL=). `blockcopy help COMMAND` shows its options.\n\n%s",
+	       exit_text);
+	return BLOCKCOPY_OK;
+}
+
+/* Return: -1, or an exit status. */
+static int take_option(struct ctl *c, int id, const char *value)
+{
+	const struct option_def *d = &option_defs[id];
+
+	if (!(d->commands & (1U << c->command)))
+		return complain(BLOCKCOPY_USAGE, "option --%s does not apply to %s", d->name,
+				command_defs[c->command].name);
+	if (d->kind == LATER)
+		return complain(BLOCKCOPY_USAGE, "option --%s: not supported yet", d->name);
+	store(&c->opt, id, value);
+	return -1;
+}
+
+int parse_command_line(struct ctl *c, int argc, char **argv)
+{
+	struct option long_options[OPT_MAX + 3] = {};
+	const struct command_def *d;
+	int taken[64], n_taken = 0, id;
+	const char *values[64];
+
+	for (int i = 0; i < OPT_MAX; i++)
+		long_options[i] = (struct option) {
+			option_defs[i].name,
+			option_defs[i].kind == TEXT ? required_argument :
+			option_defs[i].kind == LATER ? optional_argument : no_argument,
+			NULL, 256 + i,
+		};
+	long_options[OPT_MAX] = (struct option) { "help", no_argument, NULL, 'h' };
+	long_options[OPT_MAX + 1] = (struct option) { "version", no_argument, NULL, 'V' };
+
+	opterr = 0;
+	while ((id = getopt_long(argc, argv, ":hV", long_options, NULL)) != -1) {
+		if (id == 'h')
+			return print_help(optind < argc ? argv[optind] : NULL);
+		if (id == 'V') {
+			printf("blockcopy %s\n", blockcopy_version());
+			return BLOCKCOPY_OK;
+		}
+		if (id == ':')
+			return complain(BLOCKCOPY_USAGE, "option %s needs a value", argv[optind - 1]);
+		if (id == '?')
+			return complain(BLOCKCOPY_USAGE, "option %s: unknown, ambiguous or with a value "
+					"it does not take; see `blockcopy help`", argv[optind - 1]);
+		if (n_taken == 64)
+			return complain(BLOCKCOPY_USAGE, "too many options");
+		/* Kept until the command is known. */
+		taken[n_taken] = id - 256;
+		values[n_taken++] = optarg;
+	}
+	if (optind == argc)
+		return complain(BLOCKCOPY_USAGE, "no command; see `blockcopy help`");
+	c->command = find_command(argv[optind]);
+	if (c->command == CMD_MAX)
+		return complain(BLOCKCOPY_USAGE, "%s: no such command; see `blockcopy help`",
+				argv[optind]);
+	d = &command_defs[c->command];
+	c->arg = argv + optind + 1;
+	c->n_arg = argc - optind - 1;
+	if (c->n_arg < d->min || c->n_arg > d->max)
+		return complain(BLOCKCOPY_USAGE, "%s: too %s arguments: blockcopy %s %s", d->name,
+				c->n_arg < d->min ? "few" : "many", d->name, d->args);
+	for (int i = 0; i < n_taken; i++) {
+		int r = take_option(c, taken[i], values[i]);
+
+		if (r >= 0)
+			return r;
+	}
+	return -1;
+}
+
+/* ---- values ---- */
+
+int get_bandwidth(const char *s, bool bytes, uint64_t *ret)
+{
+	/* What the kernel counts with is signed. */
+	if (parse_size(s, bytes ? 1 : 1 << 20, ret) < 0 || *ret > INT64_MAX)
+		return complain(BLOCKCOPY_USAGE,
+				"bandwidth: found \"%s\", needed a number (MiB/s, bytes/s with --bytes) or "
+				"one with a suffix: 500K, 100M, 1.5GiB", s);
+	return BLOCKCOPY_OK;
+}
+
+int get_buf_size(const char *s, uint64_t *ret)
+{
+	if (parse_size(s, 1, ret) < 0)
+		return complain(BLOCKCOPY_USAGE,
+				"buf-size: found \"%s\", needed bytes or a number with a suffix: 4M", s);
+	return BLOCKCOPY_OK;
+}
+
+int get_max_blackout(struct ctl *c, unsigned int *ret_ms)
+{
+	uint64_t ms = 500;
+
+	if (c->opt.max_blackout &&
+	    (parse_number(c->opt.max_blackout, 60000, &ms) < 0 || ms < 1))
+		return complain(BLOCKCOPY_USAGE,
+				"max-blackout: found \"%s\", needed 1 to 60000 milliseconds",
+				c->opt.max_blackout);
+	*ret_ms = ms;
+	return BLOCKCOPY_OK;
+}
+
+int get_timeout(struct ctl *c, int64_t *ret_ms)
+{
+	uint64_t s;
+
+	*ret_ms = -1;
+	if (!c->opt.timeout)
+		return BLOCKCOPY_OK;
+	if (parse_number(c->opt.timeout, INT32_MAX, &s) < 0 || s < 1)
+		return complain(BLOCKCOPY_USAGE, "timeout: found \"%s\", needed seconds, at least 1",
+				c->opt.timeout);
+	*ret_ms = (int64_t)s * 1000;
+	return BLOCKCOPY_OK;
+}

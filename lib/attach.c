@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* A dm layer for a plain device, so that it can be copied later; put there before the guest opens it. */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "sysfs.h"
+
+/* Not "BLOCKCOPY-", that is what helpers are known by. */
+#define ATTACHED_PREFIX "BLOCKCOPYATTACH-"
+
+static int check_device(struct blockcopy *bc, const struct bcl_destination *d)
+{
+	_cleanup_free_ char *where = NULL, *dm = NULL, *zoned = NULL;
+	_cleanup_close_ int fd = -1;
+	uint64_t ro = 0;
+
+	if (bcl_sysfs_read(d->dev, "dm/name", &dm) == 0)
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
+				"%s: found a dm device already (%s), needed a plain disk or partition",
+				d->path, dm);
+	if (bcl_mounted(d->dev, &where) > 0)
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EBUSY,
+				"%s: found it mounted on %s, needed a device that nobody uses", d->path,
+				where);
+	if (bcl_is_swap(d->dev) > 0)
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EBUSY,
+				"%s: found it in use as swap, needed a device that nobody uses", d->path);
+	fd = open(d->path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	if (fd < 0 && errno == EBUSY)
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EBUSY,
+				"%s: found it in use (mounted, or claimed by a driver), needed a device "
+				"that nobody uses", d->path);
+	if (fd < 0)
+		return bcl_fail(bc, BLOCKCOPY_FAILED, -errno, "%s: cannot be opened: %s", d->path,
+				strerror(errno));
+	if (!d->size)
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
+				"%s: found a device of 0 bytes, needed something to copy", d->path);
+	(void)bcl_sysfs_read_u64(d->dev, "ro", &ro);
+	if (ro)
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EROFS,
+				"%s: found it read-only, needed a writable device", d->path);
+	if (bcl_sysfs_queue(d->dev, "zoned", &zoned) == 0 && strcmp(zoned, "none"))
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
+				"%s: found a zoned device (%s), needed one without zones", d->path,
+				zoned);
+	return 0;
+}
+
+int blockcopy_attach(struct blockcopy *bc, const char *device, const char *name)
+{
+	_cleanup_(bcl_destination_done) struct bcl_destination d = {};
+	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
+	_cleanup_free_ char *params = NULL, *uuid = NULL;
+	struct bcl_dm_info info;
+	int r;
+
+	bcl_begin(bc);
+	if (!*name || strchr(name, '/') || strlen(name) >= BCL_DM_NAME_SIZE)
+		return bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
+				"%s: not a name for a dm device (no slash, at most %d bytes)", name,
+				BCL_DM_NAME_SIZE - 1);
+	r = bcl_destination_find(bc, device, &d);
+	if (r == 0)
+		r = check_device(bc, &d);
+	if (r == 0)
+		r = bcl_dm_info(bc, name, &info);
+	if (r > 0)
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EEXIST,
+				"%s: found a dm device of this name, needed a new name", name);
+	if (r < 0)
+		return r;
+
+	params = bcl_asprintf("%u:%u 0", major(d.dev), minor(d.dev));
+	uuid = bcl_asprintf(ATTACHED_PREFIX "%s", name);
+	if (!params || !uuid || bcl_table_new(&t) < 0 ||
+	    bcl_table_add(t, 0, d.size / 512, "linear", params) < 0)
+		return bcl_oom(bc);
+	uuid[strnlen(uuid, BCL_DM_UUID_SIZE - 1)] = '\0';
+	return bcl_dm_create(bc, name, uuid, t, 0);
+}
+
+int blockcopy_detach(struct blockcopy *bc, const char *name)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
+	_cleanup_free_ char *below = NULL;
+	_cleanup_close_ int lock = -1;
+	struct bcl_dm_info dev;
+	uint64_t offset;
+	int r;
+
+	bcl_begin(bc);
+	r = bcl_device_find(bc, name, &dev);
+	if (r < 0)
+		return r;
+	lock = bcl_lock(bc, &dev);
+	if (lock < 0)
+		return lock;
+	r = bcl_dm_table(bc, dev.name, false, &t);
+	if (r < 0)
+		return r;
+	if (bcl_table_has(t, BLOCKCOPY_TARGET_NAME))
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EBUSY,
+				"%s: found a copy job on it, needed a device without one", dev.name);
+	/* Devices of other makers have uuids of theirs; one without was made by hand, as ours could be. */
+	if ((*dev.uuid && strncmp(dev.uuid, ATTACHED_PREFIX, strlen(ATTACHED_PREFIX))) ||
+	    !bcl_table_is_one(t, "linear") ||
+	    bcl_linear_parse(t->lines[0].params, &below, &offset) < 0 || offset != 0)
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
+				"%s: found a dm device that `blockcopy attach` did not make, needed one "
+				"linear line from the start of a device", dev.name);
+	if (dev.open_count > 0)
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EBUSY,
+				"%s: found it open (%d users), needed it closed", dev.name,
+				dev.open_count);
+	return bcl_dm_remove(bc, dev.name, 0);
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <blkid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "blk.h"
+#include "util.h"
+
+static void probe_freep(blkid_probe *pr)
+{
+	if (*pr)
+		blkid_free_probe(*pr);
+}
+
+static const char *const tags[] = { "UUID=", "PARTUUID=", "LABEL=", "PARTLABEL=" };
+
+bool bcl_blk_is_tag(const char *spec)
+{
+	for (size_t i = 0; i < ELEMENTSOF(tags); i++)
+		if (!strncmp(spec, tags[i], strlen(tags[i])))
+			return true;
+	return false;
+}
+
+int bcl_blk_find_tag(const char *spec, char **ret_path)
+{
+	_cleanup_free_ char *type = NULL, *value = NULL;
+	char *path;
+
+	if (blkid_parse_tag_string(spec, &type, &value) != 0 || !value || !*value)
+		return -EINVAL;
+	path = blkid_evaluate_tag(type, value, NULL);
+	if (!path)
+		return -ENODEV;
+	*ret_path = path;
+	return 0;
+}
+
+static const char *lookup(blkid_probe pr, const char *key)
+{
+	const char *v = NULL;
+
+	return blkid_probe_lookup_value(pr, key, &v, NULL) == 0 ? v : NULL;
+}
+
+/* One signature that the probe stands on. NULL: none, or no memory. */
+static char *describe(blkid_probe pr)
+{
+	const char *type = lookup(pr, "TYPE"), *usage = lookup(pr, "USAGE");
+	const char *label = lookup(pr, "LABEL"), *table = lookup(pr, "PTTYPE");
+	const char *noun = "signature";
+
+	if (!type)
+		return table ? bcl_asprintf("a %s partition table", table) : NULL;
+	if (usage && !strcmp(usage, "filesystem"))
+		noun = "file system";
+	else if (usage && !strcmp(usage, "raid"))
+		noun = "RAID or LVM member";
+	else if (usage && !strcmp(usage, "crypto"))
+		noun = "encrypted volume";
+	if (label && *label)
+		return bcl_asprintf("a %s %s (\"%s\")", type, noun, label);
+	return bcl_asprintf("a %s %s", type, noun);
+}
+
+int bcl_blk_signature(const char *path, char **ret_what)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_(probe_freep) blkid_probe pr = NULL;
+	_cleanup_free_ char *all = NULL;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	pr = blkid_new_probe();
+	if (!pr)
+		return -ENOMEM;
+	errno = 0;
+	if (blkid_probe_set_device(pr, fd, 0, 0) < 0)
+		return errno ? -errno : -EIO;
+	if (blkid_probe_enable_superblocks(pr, 1) < 0 ||
+	    blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE |
+					      BLKID_SUBLKS_LABEL | BLKID_SUBLKS_MAGIC |
+					      BLKID_SUBLKS_BADCSUM) < 0 ||
+	    blkid_probe_enable_partitions(pr, 1) < 0 ||
+	    blkid_probe_set_partitions_flags(pr, BLKID_PARTS_MAGIC) < 0)
+		return -ENOMEM;
+
+	/* Not the safe probe: it names one signature, or none when there are several. */
+	for (;;) {
+		_cleanup_free_ char *one = NULL;
+		char *more;
+
+		errno = 0;
+		r = blkid_do_probe(pr);
+		if (r < 0)
+			return errno ? -errno : -EIO;
+		if (r > 0)
+			break;
+		one = describe(pr);
+		/* A file system found twice, by its primary and its backup superblock. */
+		if (!one || (all && strstr(all, one)))
+			continue;
+		more = all ? bcl_asprintf("%s and %s", all, one) : strdup(one);
+		if (!more)
+			return -ENOMEM;
+		free(all);
+		all = more;
+	}
+	if (!all)
+		return 0;
+	*ret_what = TAKE_PTR(all);
+	return 1;
+}

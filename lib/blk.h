@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libblkid: blk.c is the only file that includes blkid.h. */
+#ifndef BCL_BLK_H
+#define BCL_BLK_H
+
+#include <stdbool.h>
+
+/* Is it UUID=, PARTUUID=, LABEL=, PARTLABEL= something? */
+bool bcl_blk_is_tag(const char *spec);
+/* The device of a tag. Return: 0, -ENODEV none has it, -EINVAL, -ENOMEM. */
+int bcl_blk_find_tag(const char *spec, char **ret_path);
+/*
+ * What "@path" carries: "an ext4 file system (\"data\")", "a gpt partition table".
+ * Return: 1 with a text, 0 nothing, -errno.
+ */
+int bcl_blk_signature(const char *path, char **ret_what);
+
+#endif /* BCL_BLK_H */

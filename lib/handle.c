@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The handle: errors, log; and the options of a start. */
+#include <stdarg.h>
+
+#include "internal.h"
+
+#define STR_(x) #x
+#define STR(x) STR_(x)
+
+const char *blockcopy_version(void)
+{
+	return STR(BLOCKCOPY_VERSION_MAJOR) "." STR(BLOCKCOPY_VERSION_MINOR) "."
+	       STR(BLOCKCOPY_VERSION_PATCH);
+}
+
+int blockcopy_new(struct blockcopy **ret_bc)
+{
+	struct blockcopy *bc = calloc(1, sizeof(*bc));
+
+	if (!bc)
+		return -ENOMEM;
+	bc->cancel_fd = -1;
+	*ret_bc = bc;
+	return 0;
+}
+
+void blockcopy_free(struct blockcopy *bc)
+{
+	if (!bc)
+		return;
+	free(bc->message);
+	free(bc);
+}
+
+enum blockcopy_error blockcopy_error(const struct blockcopy *bc)
+{
+	return bc->kind;
+}
+
+const char *blockcopy_error_message(const struct blockcopy *bc)
+{
+	if (bc->message)
+		return bc->message;
+	return bc->kind == BLOCKCOPY_OK ? "no error" : "out of memory";
+}
+
+void blockcopy_set_log(struct blockcopy *bc, blockcopy_log_fn fn, void *userdata)
+{
+	bc->log = fn;
+	bc->log_data = userdata;
+}
+
+void blockcopy_set_cancel_fd(struct blockcopy *bc, int fd)
+{
+	bc->cancel_fd = fd;
+}
+
+void bcl_begin(struct blockcopy *bc)
+{
+	bc->kind = BLOCKCOPY_OK;
+	free(TAKE_PTR(bc->message));
+}
+
+int bcl_fail(struct blockcopy *bc, enum blockcopy_error kind, int r, const char *fmt, ...)
+{
+	char *message;
+	va_list ap;
+	int n;
+
+	/* The old message may be among the arguments: format first. */
+	va_start(ap, fmt);
+	n = vasprintf(&message, fmt, ap);
+	va_end(ap);
+	free(bc->message);
+	bc->message = n < 0 ? NULL : message;
+	bc->kind = kind;
+	return r;
+}
+
+void bcl_log(struct blockcopy *bc, enum blockcopy_log_level level, const char *fmt, ...)
+{
+	_cleanup_free_ char *line = NULL;
+	va_list ap;
+	int n;
+
+	if (!bc->log)
+		return;
+	va_start(ap, fmt);
+	n = vasprintf(&line, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		line = NULL;
+		return;
+	}
+	bc->log(bc->log_data, level, line);
+}
+
+void bcl_error_save(struct blockcopy *bc, struct bcl_saved_error *ret_saved)
+{
+	*ret_saved = (struct bcl_saved_error) { bc->kind, TAKE_PTR(bc->message) };
+}
+
+void bcl_error_restore(struct blockcopy *bc, struct bcl_saved_error *saved)
+{
+	free(bc->message);
+	bc->kind = saved->kind;
+	bc->message = TAKE_PTR(saved->message);
+}
+
+/* ---- options ---- */
+
+int blockcopy_options_new(struct blockcopy_options **ret_options)
+{
+	struct blockcopy_options *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return -ENOMEM;
+	o->args.region_sectors = BLOCKCOPY_REGION_SECTORS_DEFAULT;
+	*ret_options = o;
+	return 0;
+}
+
+void blockcopy_options_free(struct blockcopy_options *o)
+{
+	if (!o)
+		return;
+	bcl_args_done(&o->args);
+	free(o);
+}
+
+int blockcopy_options_set_bandwidth(struct blockcopy_options *o, uint64_t bytes_per_s)
+{
+	o->args.bandwidth = bytes_per_s;
+	o->args.bandwidth_set = true;
+	return 0;
+}
+
+int blockcopy_options_set_granularity(struct blockcopy_options *o, uint64_t bytes)
+{
+	if (bytes % 512 || !bcl_region_sectors_valid(bytes / 512))
+		return -EINVAL;
+	o->args.region_sectors = bytes / 512;
+	return 0;
+}
+
+int blockcopy_options_set_buf_size(struct blockcopy_options *o, uint64_t bytes)
+{
+	if (bytes < BLOCKCOPY_BUF_SIZE_MIN || bytes > BLOCKCOPY_BUF_SIZE_MAX)
+		return -EINVAL;
+	o->args.buf_size = bytes;
+	o->args.buf_size_set = true;
+	return 0;
+}
+
+static int set_word(char **to, const char *word, const char *const *allowed)
+{
+	char *copy;
+
+	for (; *allowed; allowed++)
+		if (!strcmp(*allowed, word))
+			break;
+	if (!*allowed)
+		return -EINVAL;
+	copy = strdup(word);
+	if (!copy)
+		return -ENOMEM;
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+int blockcopy_options_set_copy_mode(struct blockcopy_options *o, const char *word)
+{
+	static const char *const allowed[] = { "background", NULL };
+
+	return set_word(&o->args.copy_mode, word, allowed);
+}
+
+int blockcopy_options_set_sync(struct blockcopy_options *o, const char *word)
+{
+	static const char *const allowed[] = { "full", "none", NULL };
+
+	return set_word(&o->args.sync, word, allowed);
+}
+
+int blockcopy_options_set_detect_zeroes(struct blockcopy_options *o, const char *word)
+{
+	static const char *const allowed[] = { "off", "on", "unmap", NULL };
+
+	return set_word(&o->args.detect_zeroes, word, allowed);
+}
+
+void blockcopy_options_set_paused(struct blockcopy_options *o, bool paused)
+{
+	o->args.paused = paused;
+}
+
+void blockcopy_options_set_force(struct blockcopy_options *o, bool force)
+{
+	o->force = force;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What users of the library see of a job. */
+#include "internal.h"
+
+struct blockcopy_info {
+	char name[BCL_DM_NAME_SIZE];
+	char uuid[BCL_DM_UUID_SIZE];
+	bool suspended;
+	uint64_t len;	/* sectors */
+	struct bcl_status status;
+	char *source;
+	char *destination;
+};
+
+static char *leg_path(const char *word)
+{
+	dev_t dev;
+
+	return bcl_parse_devno(word, &dev) == 0 ? bcl_device_path(dev) : strdup(word);
+}
+
+int bcl_info_from_job(struct blockcopy *bc, const struct bcl_job *j,
+		      struct blockcopy_info **ret_info)
+{
+	struct blockcopy_info *i = calloc(1, sizeof(*i));
+
+	if (!i)
+		return bcl_oom(bc);
+	strcpy(i->name, j->dev.name);
+	strcpy(i->uuid, j->dev.uuid);
+	i->suspended = j->dev.suspended;
+	i->len = j->len;
+	i->status = j->status;
+	i->source = leg_path(j->args.source);
+	i->destination = leg_path(j->args.destination);
+	if (!i->source || !i->destination) {
+		blockcopy_info_free(i);
+		return bcl_oom(bc);
+	}
+	*ret_info = i;
+	return 0;
+}
+
+int blockcopy_info_get(struct blockcopy *bc, const char *name, struct blockcopy_info **ret_info)
+{
+	_cleanup_(bcl_job_done) struct bcl_job j = {};
+	int r;
+
+	bcl_begin(bc);
+	r = bcl_job_find(bc, name, &j);
+	return r < 0 ? r : bcl_info_from_job(bc, &j, ret_info);
+}
+
+void blockcopy_info_free(struct blockcopy_info *i)
+{
+	if (!i)
+		return;
+	free(i->source);
+	free(i->destination);
+	free(i);
+}
+
+void blockcopy_info_list_free(struct blockcopy_info **list, size_t n)
+{
+	for (size_t k = 0; k < n; k++)
+		blockcopy_info_free(list[k]);
+	free(list);
+}
+
+int blockcopy_list(struct blockcopy *bc, struct blockcopy_info ***ret_list, size_t *ret_n)
+{
+	_cleanup_free_ struct bcl_dm_info *devs = NULL;
+	struct blockcopy_info **list;
+	size_t n_devs, n = 0;
+	int r;
+
+	bcl_begin(bc);
+	r = bcl_dm_list(bc, &devs, &n_devs);
+	if (r < 0)
+		return r;
+	list = calloc(n_devs + 1, sizeof(*list));
+	if (!list)
+		return bcl_oom(bc);
+	for (size_t k = 0; k < n_devs; k++) {
+		_cleanup_(bcl_job_done) struct bcl_job j = {};
+
+		r = bcl_job_read(bc, &devs[k], &j);
+		/* Gone since the list was read. */
+		if (r == 0 || r == -ENXIO)
+			continue;
+		if (r > 0)
+			r = bcl_info_from_job(bc, &j, &list[n]);
+		if (r < 0) {
+			blockcopy_info_list_free(list, n);
+			return r;
+		}
+		n++;
+	}
+	bcl_begin(bc);
+	*ret_list = list;
+	*ret_n = n;
+	return 0;
+}
+
+#define GETTER(type, name, expr)					\
+	type blockcopy_info_##name(const struct blockcopy_info *i)	\
+	{								\
+		return expr;						\
+	}
+
+GETTER(const char *, name, i->name)
+GETTER(const char *, uuid, i->uuid)
+GETTER(enum blockcopy_state, state, i->status.state)
+GETTER(const char *, state_word, bcl_state_to_string(i->status.state))
+GETTER(bool, ready, i->status.ready)
+GETTER(bool, paused, i->status.paused)
+GETTER(bool, suspended, i->suspended)
+GETTER(bool, actively_synced, i->status.actively_synced)
+GETTER(const char *, copy_mode, i->status.copy_mode)
+GETTER(uint64_t, len, i->len * 512)
+GETTER(uint64_t, dirty_bytes, i->status.dirty_bytes)
+GETTER(uint64_t, inflight_bytes, i->status.inflight_bytes)
+GETTER(uint64_t, copied_bytes, i->status.copied_bytes)
+GETTER(uint64_t, dirtied_bytes, i->status.dirtied_bytes)
+GETTER(uint64_t, zeroed_bytes, i->status.zeroed_bytes)
+GETTER(uint64_t, region_size, i->status.region_sectors * 512)
+GETTER(uint64_t, bandwidth, i->status.bandwidth)
+GETTER(uint64_t, buf_size, i->status.buf_size)
+GETTER(uint64_t, rate, i->status.rate)
+GETTER(const char *, io_status, i->status.io_status)
+GETTER(uint64_t, source_errors, i->status.source_errors)
+GETTER(uint64_t, target_errors, i->status.target_errors)
+GETTER(const char *, error,
+       strcmp(i->status.error, BLOCKCOPY_ERROR_NONE) ? i->status.error : NULL)
+GETTER(uint64_t, blackout_us, i->status.blackout_us)
+GETTER(const char *, event,
+       strcmp(i->status.event, BLOCKCOPY_EVENT_NONE) ? i->status.event : NULL)
+GETTER(uint64_t, events, i->status.events)
+GETTER(const char *, source, i->source)
+GETTER(const char *, destination, i->destination)
+
+uint64_t blockcopy_info_offset(const struct blockcopy_info *i)
+{
+	uint64_t synced = i->status.synced, len = i->len;
+
+	/* People have taken "offset equals len" for done and lost data: not even by an odd kernel. */
+	if (!i->status.ready && synced >= len)
+		synced = len ? len - 1 : 0;
+	return synced * 512;
+}
+
+unsigned int blockcopy_info_percent(const struct blockcopy_info *i)
+{
+	uint64_t len = i->len, offset = blockcopy_info_offset(i) / 512;
+	unsigned int percent;
+
+	/* As virsh: what is ready is 100, also while the guest goes on dirtying. */
+	if (i->status.ready)
+		return 100;
+	/* At most 2^55 sectors, so this does not overflow. */
+	percent = len ? offset * 100 / len : 0;
+	return percent > 99 ? 99 : percent;
+}
+
+int64_t blockcopy_info_eta_s(const struct blockcopy_info *i)
+{
+	const struct bcl_status *s = &i->status;
+
+	if (s->ready)
+		return 0;
+	if (s->state != BLOCKCOPY_STATE_ID_COPYING || s->paused || !s->rate)
+		return -1;
+	return s->dirty_bytes / s->rate + (s->dirty_bytes % s->rate != 0);
+}
+
+const char *blockcopy_error_word_explain(const char *word)
+{
+	static const struct {
+		const char *word, *text;
+	} words[] = {
+		{ BLOCKCOPY_ERROR_SOURCE_READ, "the source could not be read" },
+		{ BLOCKCOPY_ERROR_TARGET_WRITE, "the destination could not be written" },
+		{ BLOCKCOPY_ERROR_TARGET_FLUSH, "the destination could not be flushed" },
+		{ BLOCKCOPY_ERROR_BLACKOUT,
+		  "what was left to copy did not fit into the time for which writes may be held" },
+		{ BLOCKCOPY_ERROR_SUSPENDED, "the device was suspended meanwhile" },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(words); i++)
+		if (!strcmp(word, words[i].word))
+			return words[i].text;
+	return word;
+}

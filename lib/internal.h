@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The handle, and what the files of the library share. Not installed. */
+#ifndef BCL_INTERNAL_H
+#define BCL_INTERNAL_H
+
+#include <errno.h>
+#include <string.h>
+
+#include "blockcopy-abi.h"
+#include "blockcopy.h"
+#include "dm.h"
+#include "status.h"
+#include "table.h"
+#include "util.h"
+
+struct blockcopy {
+	enum blockcopy_error kind;
+	char *message;		/* NULL: out of memory for it, or none */
+	blockcopy_log_fn log;
+	void *log_data;
+	int cancel_fd;
+};
+
+/* Keep kind and message, return "@r" (a negative errno). "%m" is not for it: give the errno text. */
+int bcl_fail(struct blockcopy *bc, enum blockcopy_error kind, int r, const char *fmt, ...)
+	_printf_(4, 5);
+#define bcl_oom(bc) bcl_fail(bc, BLOCKCOPY_FAILED, -ENOMEM, "out of memory")
+void bcl_log(struct blockcopy *bc, enum blockcopy_log_level level, const char *fmt, ...)
+	_printf_(3, 4);
+
+/* Begin of each public call: forget the last error. */
+void bcl_begin(struct blockcopy *bc);
+
+/* Keep an error over calls that undo things and may fail themselves. */
+struct bcl_saved_error {
+	enum blockcopy_error kind;
+	char *message;
+};
+void bcl_error_save(struct blockcopy *bc, struct bcl_saved_error *ret_saved);
+void bcl_error_restore(struct blockcopy *bc, struct bcl_saved_error *saved);
+
+struct blockcopy_options {
+	struct bcl_args args;	/* what goes to the table line; source and destination unset */
+	bool force;
+};
+
+/* ---- device.c: what NAME is ---- */
+
+/* Resolve NAME to a dm device. BLOCKCOPY_NOT_FOUND; BLOCKCOPY_REFUSED for a device that is not dm. */
+int bcl_device_find(struct blockcopy *bc, const char *name, struct bcl_dm_info *ret_info);
+/* Checks of a device as the source of a new job. "@ret_table" is its live table. */
+int bcl_source_check(struct blockcopy *bc, const struct bcl_dm_info *dev,
+		     struct bcl_table **ret_table);
+/* A path for messages and info: /dev/mapper/x, /dev/x, else MAJ:MIN. NULL without memory. */
+char *bcl_device_path(dev_t dev);
+
+/* ---- lock.c ---- */
+
+/*
+ * One controller at a time changes a device. The lock goes with the process.
+ * Return: fd to close; -EBUSY (BLOCKCOPY_WRONG_STATE).
+ */
+int bcl_lock(struct blockcopy *bc, const struct bcl_dm_info *dev);
+
+/* ---- destination/block.c ---- */
+
+struct bcl_destination {
+	char *path;	/* as resolved, for messages */
+	dev_t dev;
+	uint64_t size;	/* bytes */
+};
+
+void bcl_destination_done(struct bcl_destination *d);
+/* Resolve a path or tag. */
+int bcl_destination_find(struct blockcopy *bc, const char *spec, struct bcl_destination *ret);
+/* Every refusal. "@len" in bytes is what the copy needs. Changes nothing. */
+int bcl_destination_check(struct blockcopy *bc, const struct bcl_destination *d,
+			  const struct bcl_dm_info *source, uint64_t len, bool force);
+/* Limits that differ from the source's: BLOCKCOPY_LOG_DETAIL lines; -EINVAL where a pivot cannot be. */
+int bcl_destination_compare_limits(struct blockcopy *bc, dev_t source, dev_t destination);
+
+/* ---- helper.c: the device that holds a live table that is more than one linear line ---- */
+
+/* A device by its uuid that is the helper of "@dev". Return: 1 there, 0 none, -errno. */
+int bcl_helper_find(struct blockcopy *bc, const struct bcl_dm_info *dev,
+		    struct bcl_dm_info *ret_helper);
+bool bcl_is_helper(const struct bcl_dm_info *dev);
+int bcl_helper_name(struct blockcopy *bc, const struct bcl_dm_info *dev, char **ret_name);
+/* May two devices with this table be alive at once? */
+int bcl_helper_check(struct blockcopy *bc, const struct bcl_dm_info *dev,
+		     const struct bcl_table *t);
+int bcl_helper_create(struct blockcopy *bc, const struct bcl_dm_info *dev,
+		      const struct bcl_table *t, struct bcl_dm_info *ret_helper);
+int bcl_helper_remove(struct blockcopy *bc, const struct bcl_dm_info *helper);
+
+/* ---- swap.c ---- */
+
+/*
+ * Replace the live table by one load and one resume. Returns 0 only with "@t" live. On failure the device
+ * runs on the table that it had, and the inactive slot is empty, unless the message says otherwise.
+ */
+int bcl_swap(struct blockcopy *bc, const struct bcl_dm_info *dev, const struct bcl_table *t);
+/* The table that is below a job: the helper's, or linear from the source arguments. */
+int bcl_source_table(struct blockcopy *bc, const struct bcl_args *args, uint64_t len,
+		     struct bcl_dm_info *ret_helper, bool *ret_has_helper,
+		     struct bcl_table **ret_table);
+
+/* ---- job.c ---- */
+
+struct bcl_job {
+	struct bcl_dm_info dev;
+	uint64_t len;		/* sectors */
+	struct bcl_args args;
+	struct bcl_status status;
+};
+
+void bcl_job_done(struct bcl_job *j);
+/* Return: 1 a job, 0 a device without one, -errno. */
+int bcl_job_read(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl_job *ret);
+/* As above by name; no job is BLOCKCOPY_NOT_FOUND. */
+int bcl_job_find(struct blockcopy *bc, const char *name, struct bcl_job *ret);
+int bcl_job_message(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *fmt, ...)
+	_printf_(3, 4);
+int bcl_info_from_job(struct blockcopy *bc, const struct bcl_job *j,
+		      struct blockcopy_info **ret_info);
+
+/* ---- end.c: the swaps that end a job; the caller holds the lock ---- */
+
+/* Source back, helper away. */
+int bcl_end_on_source(struct blockcopy *bc, struct bcl_job *j);
+/* Linear over the destination, helper away. The state is pivoted. */
+int bcl_end_on_destination(struct blockcopy *bc, struct bcl_job *j);
+
+/* ---- events.c ---- */
+
+struct bcl_wait {
+	int fd;			/* /dev/mapper/control */
+	int cancel_fd;
+};
+
+int bcl_wait_open(struct blockcopy *bc, struct bcl_wait *ret);
+void bcl_wait_done(struct bcl_wait *w);
+/* From now on an event ends bcl_wait_event(). Arm, then look, then wait: nothing is missed. */
+int bcl_wait_arm(struct blockcopy *bc, struct bcl_wait *w);
+/* Return: 1 an event, 0 "@timeout_ms" passed (-1: never), -EINTR cancelled. */
+int bcl_wait_event(struct blockcopy *bc, struct bcl_wait *w, int64_t timeout_ms);
+/* Wait for a state other than completing. */
+int bcl_wait_completed(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl_job *ret);
+
+#endif /* BCL_INTERNAL_H */

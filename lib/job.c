@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* A job as the kernel shows it, and the messages that steer it. */
+#include <inttypes.h>
+#include <stdarg.h>
+
+#include "internal.h"
+
+void bcl_job_done(struct bcl_job *j)
+{
+	bcl_args_done(&j->args);
+	*j = (struct bcl_job) {};
+}
+
+static int malformed(struct blockcopy *bc, const char *name, const char *what, int r)
+{
+	if (r == -ENOMEM)
+		return bcl_oom(bc);
+	if (r == -EPROTONOSUPPORT)
+		return bcl_fail(bc, BLOCKCOPY_FAILED, r,
+				"%s: found a %s line of another version of the kernel module, needed "
+				"version %d", name, what, BLOCKCOPY_STATUS_VERSION);
+	return bcl_fail(bc, BLOCKCOPY_FAILED, r, "%s: found a %s line that this version cannot read",
+			name, what);
+}
+
+int bcl_job_read(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl_job *ret)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *status = NULL, *table = NULL;
+	_cleanup_(bcl_job_done) struct bcl_job j = { .dev = *dev };
+	int r;
+
+	if (!dev->live_table)
+		return 0;
+	r = bcl_dm_status(bc, dev->name, &status);
+	if (r < 0)
+		return r;
+	if (!bcl_table_is_one(status, BLOCKCOPY_TARGET_NAME))
+		return 0;
+	r = bcl_dm_table(bc, dev->name, false, &table);
+	if (r < 0)
+		return r;
+	/* Swapped in between. */
+	if (!bcl_table_is_one(table, BLOCKCOPY_TARGET_NAME))
+		return 0;
+
+	r = bcl_status_parse(status->lines[0].params, &j.status);
+	if (r < 0)
+		return malformed(bc, dev->name, "status", r);
+	r = bcl_args_parse(table->lines[0].params, &j.args);
+	if (r < 0)
+		return malformed(bc, dev->name, "table", r);
+	j.len = bcl_table_len(table);
+
+	*ret = j;
+	j = (struct bcl_job) {};
+	return 1;
+}
+
+int bcl_job_find(struct blockcopy *bc, const char *name, struct bcl_job *ret)
+{
+	struct bcl_dm_info dev;
+	int r;
+
+	r = bcl_device_find(bc, name, &dev);
+	if (r < 0)
+		return r;
+	r = bcl_job_read(bc, &dev, ret);
+	if (r == 0)
+		return bcl_fail(bc, BLOCKCOPY_NOT_FOUND, -ENXIO, "%s: no copy job on this device",
+				dev.name);
+	return r < 0 ? r : 0;
+}
+
+int bcl_job_message(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *fmt, ...)
+{
+	_cleanup_free_ char *message = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&message, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		message = NULL;
+		return bcl_oom(bc);
+	}
+	return bcl_dm_message(bc, dev->name, message);
+}
+
+/* ---- public ---- */
+
+/* A message that takes effect in any state but some; "@what" is for the user. */
+static int steer(struct blockcopy *bc, const char *name, const char *what, const char *message)
+{
+	_cleanup_(bcl_job_done) struct bcl_job j = {};
+	_cleanup_close_ int lock = -1;
+	int r;
+
+	bcl_begin(bc);
+	r = bcl_job_find(bc, name, &j);
+	if (r < 0)
+		return r;
+	lock = bcl_lock(bc, &j.dev);
+	if (lock < 0)
+		return lock;
+	if (j.status.state == BLOCKCOPY_STATE_ID_PIVOTED ||
+	    j.status.state == BLOCKCOPY_STATE_ID_FINISHED)
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EINVAL,
+				"%s: found the job %s, needed one that still copies", j.dev.name,
+				bcl_state_to_string(j.status.state));
+	r = bcl_job_message(bc, &j.dev, "%s", message);
+	if (r == -EBUSY || r == -EINVAL)
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, r,
+				"%s: the kernel refused to %s a job that is %s (%s)", j.dev.name, what,
+				bcl_state_to_string(j.status.state), strerror(-r));
+	return r;
+}
+
+int blockcopy_pause(struct blockcopy *bc, const char *name)
+{
+	return steer(bc, name, "pause", "pause");
+}
+
+int blockcopy_resume(struct blockcopy *bc, const char *name)
+{
+	return steer(bc, name, "resume", "resume");
+}
+
+static int set_number(struct blockcopy *bc, const char *name, const char *what, uint64_t v)
+{
+	_cleanup_free_ char *message = bcl_asprintf("set %s %" PRIu64, what, v);
+
+	if (!message) {
+		bcl_begin(bc);
+		return bcl_oom(bc);
+	}
+	return steer(bc, name, "set a limit of", message);
+}
+
+int blockcopy_set_bandwidth(struct blockcopy *bc, const char *name, uint64_t bytes_per_s)
+{
+	return set_number(bc, name, "bandwidth", bytes_per_s);
+}
+
+int blockcopy_set_buf_size(struct blockcopy *bc, const char *name, uint64_t bytes)
+{
+	if (bytes < BLOCKCOPY_BUF_SIZE_MIN || bytes > BLOCKCOPY_BUF_SIZE_MAX) {
+		bcl_begin(bc);
+		return bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
+				"buf-size: found %" PRIu64 " bytes, needed %llu to %llu", bytes,
+				BLOCKCOPY_BUF_SIZE_MIN, BLOCKCOPY_BUF_SIZE_MAX);
+	}
+	return set_number(bc, name, "buf_size", bytes);
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The two good ends: pivot and finish. The kernel does the switch, we take the target out afterwards. */
+#include "internal.h"
+
+struct how {
+	const char *message;
+	const char *verb;
+	enum blockcopy_state done;
+	enum blockcopy_state wrong;
+	int (*end)(struct blockcopy *bc, struct bcl_job *j);
+};
+
+static const struct how how_pivot = {
+	"complete", "pivot", BLOCKCOPY_STATE_ID_PIVOTED, BLOCKCOPY_STATE_ID_FINISHED,
+	bcl_end_on_destination,
+};
+
+static const struct how how_finish = {
+	"finish", "finish", BLOCKCOPY_STATE_ID_FINISHED, BLOCKCOPY_STATE_ID_PIVOTED,
+	bcl_end_on_source,
+};
+
+static int not_ready(struct blockcopy *bc, const struct how *how, const struct bcl_job *j)
+{
+	return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
+			"%s: found the job %s%s, needed it ready to %s", j->dev.name,
+			bcl_state_to_string(j->status.state), j->status.paused ? " and paused" : "",
+			how->verb);
+}
+
+static int done_the_other_way(struct blockcopy *bc, const struct how *how, const struct bcl_job *j)
+{
+	return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EALREADY,
+			"%s: found the job %s already, needed it ready to %s; `blockcopy recover %s` "
+			"takes it down", j->dev.name, bcl_state_to_string(j->status.state), how->verb,
+			j->dev.name);
+}
+
+/* Limits of the destination, where both legs have some to compare. */
+static int check_limits(struct blockcopy *bc, const struct bcl_job *j)
+{
+	dev_t destination;
+
+	if (bcl_parse_devno(j->args.destination, &destination) < 0)
+		return 0;
+	return bcl_destination_compare_limits(bc, j->dev.dev, destination);
+}
+
+/* A table that an interrupted command loaded: the kernel does not complete beside a second job table. */
+static void clear_leftover(struct blockcopy *bc, const struct bcl_dm_info *dev)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *inactive = NULL;
+
+	if (dev->inactive_table && bcl_dm_table(bc, dev->name, true, &inactive) == 0 &&
+	    bcl_table_has(inactive, BLOCKCOPY_TARGET_NAME))
+		(void)bcl_dm_clear(bc, dev->name);
+	bcl_begin(bc);
+}
+
+/* Send the message, unless that was done before. The caller holds the lock. */
+static int request(struct blockcopy *bc, const struct how *how, struct bcl_job *j,
+		   unsigned int max_blackout_ms)
+{
+	int r;
+
+	if (j->status.state == how->done || j->status.state == BLOCKCOPY_STATE_ID_COMPLETING)
+		return 0;
+	if (j->status.state == how->wrong)
+		return done_the_other_way(bc, how, j);
+	if (j->status.state != BLOCKCOPY_STATE_ID_READY || j->status.paused)
+		return not_ready(bc, how, j);
+	if (how->done == BLOCKCOPY_STATE_ID_PIVOTED) {
+		r = check_limits(bc, j);
+		if (r < 0)
+			return r;
+	}
+	clear_leftover(bc, &j->dev);
+	r = bcl_job_message(bc, &j->dev, "%s %u", how->message, max_blackout_ms);
+	/* Ready a moment ago: an error or a pause came in between. */
+	if (r == -EBUSY)
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
+				"%s: the kernel does not %s it now: it is not ready any more, or "
+				"another table is loaded beside it", j->dev.name, how->verb);
+	return r;
+}
+
+static int complete(struct blockcopy *bc, const struct how *how, const char *name,
+		    unsigned int max_blackout_ms, uint64_t *ret_blackout_us)
+{
+	_cleanup_(bcl_job_done) struct bcl_job before = {}, after = {};
+	_cleanup_close_ int lock = -1;
+	struct bcl_dm_info dev;
+	int r;
+
+	bcl_begin(bc);
+	if (max_blackout_ms < BLOCKCOPY_HOLD_MS_MIN || max_blackout_ms > BLOCKCOPY_HOLD_MS_MAX)
+		return bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
+				"max-blackout: found %u ms, needed %d to %d", max_blackout_ms,
+				BLOCKCOPY_HOLD_MS_MIN, BLOCKCOPY_HOLD_MS_MAX);
+	r = bcl_device_find(bc, name, &dev);
+	if (r < 0)
+		return r;
+	/* Held to the end, so that no abort comes between the switch and the swap. */
+	lock = bcl_lock(bc, &dev);
+	if (lock < 0)
+		return lock;
+	r = bcl_job_find(bc, dev.name, &before);
+	if (r == 0)
+		r = request(bc, how, &before, max_blackout_ms);
+	if (r == 0)
+		r = bcl_wait_completed(bc, &dev, &after);
+	if (r < 0)
+		return r;
+
+	if (after.status.state == how->wrong)
+		return done_the_other_way(bc, how, &after);
+	if (after.status.state != how->done)
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
+				"%s: no %s: %s (job is %s, writes were held %llu us of at most %u ms)",
+				dev.name, how->verb,
+				blockcopy_error_word_explain(after.status.error),
+				bcl_state_to_string(after.status.state),
+				(unsigned long long)after.status.blackout_us, max_blackout_ms);
+	r = how->end(bc, &after);
+	if (r < 0)
+		return r;
+	*ret_blackout_us = after.status.blackout_us;
+	return 0;
+}
+
+int blockcopy_pivot(struct blockcopy *bc, const char *name, unsigned int max_blackout_ms,
+		    uint64_t *ret_blackout_us)
+{
+	return complete(bc, &how_pivot, name, max_blackout_ms, ret_blackout_us);
+}
+
+int blockcopy_finish(struct blockcopy *bc, const char *name, unsigned int max_blackout_ms,
+		     uint64_t *ret_blackout_us)
+{
+	return complete(bc, &how_finish, name, max_blackout_ms, ret_blackout_us);
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Finish or undo what an interrupted controller left. What there can be:
+ *
+ *	killed in	leaves						recover
+ *	start		a helper without user				removes it
+ *	start		a job table in the inactive slot		clears it
+ *	any resume	the device suspended				clears, resumes
+ *	pivot		a job that is pivoted				linear over the destination
+ *	finish		a job that is finished				the source table
+ *	any end		the plain table, and the helper			removes the helper
+ *
+ * A job that copies, is ready or failed is nobody's leftover.
+ */
+#include "internal.h"
+
+/* Resume a device that only an interrupted swap of ours can have left suspended. */
+static int recover_suspended(struct blockcopy *bc, struct bcl_dm_info *dev, bool explicit_name,
+			     unsigned int *deeds)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *live = NULL, *inactive = NULL;
+	struct bcl_dm_info helper;
+	bool ours = false;
+	int r;
+
+	if (!dev->suspended)
+		return 0;
+	if (dev->live_table) {
+		r = bcl_dm_table(bc, dev->name, false, &live);
+		if (r < 0)
+			return r;
+		ours = bcl_table_has(live, BLOCKCOPY_TARGET_NAME);
+	}
+	if (dev->inactive_table) {
+		r = bcl_dm_table(bc, dev->name, true, &inactive);
+		if (r < 0)
+			return r;
+		ours = ours || bcl_table_has(inactive, BLOCKCOPY_TARGET_NAME);
+	}
+	ours = ours || bcl_is_helper(dev) || bcl_helper_find(bc, dev, &helper) > 0;
+	if (!ours) {
+		if (!explicit_name)
+			return 0;
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EPERM,
+				"%s: found it suspended, with nothing of blockcopy's in its tables; "
+				"needed to know who did it: `dmsetup resume %s` resumes it", dev->name,
+				dev->name);
+	}
+	/* What is live is what the guest had last; what is inactive was never used. */
+	if (dev->inactive_table && dev->live_table) {
+		r = bcl_dm_clear(bc, dev->name);
+		if (r < 0)
+			return r;
+	}
+	r = bcl_dm_resume(bc, dev->name, bcl_dm_udev_flags_of(dev->dev));
+	if (r < 0)
+		return r;
+	bcl_log(bc, BLOCKCOPY_LOG_INFO, "%s: resumed", dev->name);
+	(*deeds)++;
+	r = bcl_dm_info(bc, dev->name, dev);
+	return r < 0 ? r : 0;
+}
+
+static int recover_inactive(struct blockcopy *bc, struct bcl_dm_info *dev, unsigned int *deeds)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *inactive = NULL;
+	int r;
+
+	if (!dev->inactive_table || !dev->live_table)
+		return 0;
+	r = bcl_dm_table(bc, dev->name, true, &inactive);
+	if (r < 0)
+		return r;
+	if (!bcl_table_has(inactive, BLOCKCOPY_TARGET_NAME))
+		return 0;
+	r = bcl_dm_clear(bc, dev->name);
+	if (r < 0)
+		return r;
+	bcl_log(bc, BLOCKCOPY_LOG_INFO, "%s: dropped the table of a start that was interrupted",
+		dev->name);
+	(*deeds)++;
+	return 0;
+}
+
+/* Return: 1 a job goes on, 0 there is none (any more), -errno. */
+static int recover_job(struct blockcopy *bc, const struct bcl_dm_info *dev, unsigned int *deeds)
+{
+	_cleanup_(bcl_job_done) struct bcl_job j = {};
+	int r = bcl_job_read(bc, dev, &j);
+
+	if (r <= 0)
+		return r;
+	if (j.status.state == BLOCKCOPY_STATE_ID_PIVOTED) {
+		r = bcl_end_on_destination(bc, &j);
+		if (r == 0)
+			bcl_log(bc, BLOCKCOPY_LOG_INFO, "%s: completed the pivot to %s", dev->name,
+				j.args.destination);
+	} else if (j.status.state == BLOCKCOPY_STATE_ID_FINISHED) {
+		r = bcl_end_on_source(bc, &j);
+		if (r == 0)
+			bcl_log(bc, BLOCKCOPY_LOG_INFO,
+				"%s: completed the finish, %s is a finished copy", dev->name,
+				j.args.destination);
+	} else {
+		return 1;
+	}
+	if (r == 0)
+		(*deeds)++;
+	return r;
+}
+
+static int remove_leftover(struct blockcopy *bc, const struct bcl_dm_info *helper,
+			   unsigned int *deeds)
+{
+	int r;
+
+	if (helper->open_count > 0)
+		return 0;
+	r = bcl_helper_remove(bc, helper);
+	if (r < 0)
+		return r;
+	bcl_log(bc, BLOCKCOPY_LOG_INFO, "%s: removed, nobody used it", helper->name);
+	(*deeds)++;
+	return 0;
+}
+
+static int recover_device(struct blockcopy *bc, const struct bcl_dm_info *found, bool explicit_name,
+			  unsigned int *deeds)
+{
+	_cleanup_close_ int lock = -1;
+	struct bcl_dm_info dev, helper;
+	int r;
+
+	lock = bcl_lock(bc, found);
+	if (lock < 0)
+		return lock;
+	r = bcl_dm_info(bc, found->name, &dev);
+	if (r <= 0)
+		return r;
+	r = recover_suspended(bc, &dev, explicit_name, deeds);
+	if (r == 0)
+		r = recover_inactive(bc, &dev, deeds);
+	if (r == 0)
+		r = recover_job(bc, &dev, deeds);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = bcl_helper_find(bc, &dev, &helper);
+	return r > 0 ? remove_leftover(bc, &helper, deeds) : r;
+}
+
+/* Has the device of this helper gone? Then nobody's lock protects it, and nobody needs it. */
+static int recover_orphan(struct blockcopy *bc, const struct bcl_dm_info *helper,
+			  const struct bcl_dm_info *devs, size_t n, unsigned int *deeds)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct bcl_dm_info of;
+
+		if (bcl_is_helper(&devs[i]))
+			continue;
+		if (bcl_helper_find(bc, &devs[i], &of) > 0 && of.dev == helper->dev)
+			return 0;
+	}
+	return remove_leftover(bc, helper, deeds);
+}
+
+/* The first failure is kept, the other devices are looked at all the same. */
+static int recover_all(struct blockcopy *bc, unsigned int *deeds)
+{
+	_cleanup_free_ struct bcl_dm_info *devs = NULL;
+	struct bcl_saved_error first = {};
+	int r, ret = 0;
+	size_t n;
+
+	r = bcl_dm_list(bc, &devs, &n);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		if (bcl_is_helper(&devs[i]))
+			r = recover_orphan(bc, &devs[i], devs, n, deeds);
+		else
+			r = recover_device(bc, &devs[i], false, deeds);
+		if (r < 0 && ret == 0) {
+			ret = r;
+			bcl_error_save(bc, &first);
+		}
+	}
+	bcl_begin(bc);
+	if (ret < 0)
+		bcl_error_restore(bc, &first);
+	return ret;
+}
+
+int blockcopy_recover(struct blockcopy *bc, const char *name, unsigned int *ret_deeds)
+{
+	struct bcl_dm_info dev;
+	unsigned int deeds = 0;
+	int r;
+
+	bcl_begin(bc);
+	if (name) {
+		r = bcl_device_find(bc, name, &dev);
+		if (r == 0)
+			r = recover_device(bc, &dev, true, &deeds);
+	} else {
+		r = recover_all(bc, &deeds);
+	}
+	if (r < 0)
+		return r;
+	*ret_deeds = deeds;
+	return 0;
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Insertion: all checks, then one load and one resume. */
+#include <inttypes.h>
+#include <sys/sysmacros.h>
+
+#include "internal.h"
+#include "sysfs.h"
+
+/* All that is decided before anything is changed. */
+struct plan {
+	struct bcl_dm_info dev;
+	struct bcl_table *live;
+	struct bcl_destination destination;
+	bool needs_helper;
+	char *helper_name;		/* when it needs one */
+	bool has_leftover;
+	struct bcl_dm_info leftover;	/* unused helper of an interrupted start */
+	struct bcl_args args;		/* its source is for the case without helper */
+};
+
+static void plan_done(struct plan *p)
+{
+	bcl_table_free(p->live);
+	bcl_destination_done(&p->destination);
+	free(p->helper_name);
+	bcl_args_done(&p->args);
+	*p = (struct plan) {};
+}
+
+static int copy_word(char **to, const char *from)
+{
+	if (!from)
+		return 0;
+	*to = strdup(from);
+	return *to ? 0 : -ENOMEM;
+}
+
+static int fill_args(struct blockcopy *bc, struct plan *p, const struct blockcopy_options *o)
+{
+	const struct bcl_args *from = &o->args;
+	struct bcl_args *a = &p->args;
+
+	a->region_sectors = from->region_sectors;
+	a->bandwidth_set = from->bandwidth_set;
+	a->bandwidth = from->bandwidth;
+	a->buf_size_set = from->buf_size_set;
+	a->buf_size = from->buf_size;
+	a->paused = from->paused;
+	a->destination = bcl_asprintf("%u:%u", major(p->destination.dev), minor(p->destination.dev));
+	if (!a->destination || copy_word(&a->copy_mode, from->copy_mode) < 0 ||
+	    copy_word(&a->sync, from->sync) < 0 ||
+	    copy_word(&a->detect_zeroes, from->detect_zeroes) < 0)
+		return bcl_oom(bc);
+
+	if (bcl_table_is_one(p->live, "linear") &&
+	    bcl_linear_parse(p->live->lines[0].params, &a->source, &a->source_offset) == 0)
+		return 0;
+	p->needs_helper = true;
+	return bcl_helper_name(bc, &p->dev, &p->helper_name);
+}
+
+static int check_leftover(struct blockcopy *bc, struct plan *p)
+{
+	int r = bcl_helper_find(bc, &p->dev, &p->leftover);
+
+	if (r <= 0)
+		return r;
+	if (p->leftover.open_count > 0)
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EBUSY,
+				"%s: found the helper device of %s in use, needed it gone",
+				p->leftover.name, p->dev.name);
+	p->has_leftover = true;
+	return 0;
+}
+
+/* Is there a crypt layer in the device or below it? */
+static bool is_encrypted(struct blockcopy *bc, dev_t dev)
+{
+	_cleanup_(bcl_devs_done) struct bcl_devs stack = {};
+
+	if (bcl_devs_add(&stack, dev) < 0 || bcl_stack_below(dev, &stack) < 0)
+		return false;
+	for (size_t i = 0; i < stack.n; i++) {
+		_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
+		struct bcl_dm_info info;
+
+		if (bcl_dm_info_by_dev(bc, stack.v[i], &info) > 0 &&
+		    bcl_dm_table(bc, info.name, false, &t) == 0 && bcl_table_has(t, "crypt"))
+			return true;
+	}
+	return false;
+}
+
+/* What is no reason to refuse, but should be known. */
+static void warn(struct blockcopy *bc, const struct plan *p)
+{
+	struct bcl_saved_error saved;
+
+	bcl_error_save(bc, &saved);
+	if (is_encrypted(bc, p->dev.dev) && !is_encrypted(bc, p->destination.dev))
+		bcl_log(bc, BLOCKCOPY_LOG_WARNING,
+			"%s is encrypted below, %s will hold its plain text unless it is encrypted itself",
+			p->dev.name, p->destination.path);
+	if (p->destination.size > bcl_table_len(p->live) * 512)
+		bcl_log(bc, BLOCKCOPY_LOG_DETAIL,
+			"%s: %" PRIu64 " bytes, of which the first %" PRIu64 " will be used",
+			p->destination.path, p->destination.size, bcl_table_len(p->live) * 512);
+	(void)bcl_destination_compare_limits(bc, p->dev.dev, p->destination.dev);
+	bcl_error_restore(bc, &saved);
+}
+
+static int make_plan(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *destination,
+		     const struct blockcopy_options *o, struct plan *p)
+{
+	int r;
+
+	p->dev = *dev;
+	r = bcl_source_check(bc, dev, &p->live);
+	if (r == 0)
+		r = bcl_destination_find(bc, destination, &p->destination);
+	if (r == 0)
+		r = fill_args(bc, p, o);
+	if (r == 0 && p->needs_helper)
+		r = bcl_helper_check(bc, dev, p->live);
+	if (r == 0)
+		r = check_leftover(bc, p);
+	/*
+	 * The leftover holds nothing of its own, but it would show as a holder of a destination
+	 * only if the source's own stack were the destination, which is refused anyway.
+	 */
+	if (r == 0)
+		r = bcl_destination_check(bc, &p->destination, dev, bcl_table_len(p->live) * 512,
+					  o->force);
+	if (r == 0)
+		warn(bc, p);
+	return r;
+}
+
+static int check_module(struct blockcopy *bc)
+{
+	int r = bcl_dm_has_target(bc, BLOCKCOPY_TARGET_NAME);
+
+	if (r == 0)
+		return bcl_fail(bc, BLOCKCOPY_FAILED, -ENOSYS,
+				"the kernel has no target \"" BLOCKCOPY_TARGET_NAME
+				"\" and could not load its module: `modprobe dm-blockcopy` says why");
+	return r < 0 ? r : 0;
+}
+
+static int job_table(struct blockcopy *bc, const struct plan *p, struct bcl_table **ret)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
+	_cleanup_free_ char *params = NULL;
+
+	if (bcl_args_format(&p->args, &params) < 0 || bcl_table_new(&t) < 0 ||
+	    bcl_table_add(t, 0, bcl_table_len(p->live), BLOCKCOPY_TARGET_NAME, params) < 0)
+		return bcl_oom(bc);
+	*ret = TAKE_PTR(t);
+	return 0;
+}
+
+/* Somebody who does not know our lock may have changed it while we looked (lvextend). */
+static int check_unchanged(struct blockcopy *bc, const struct plan *p)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *now = NULL;
+	int r = bcl_dm_table(bc, p->dev.name, false, &now);
+
+	if (r == 0 && !bcl_table_equal(now, p->live))
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EBUSY,
+				"%s: found its table changed while the copy was set up, needed it as it "
+				"was", p->dev.name);
+	return r;
+}
+
+static int insert(struct blockcopy *bc, struct plan *p)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
+	struct bcl_dm_info helper = {};
+	int r = 0;
+
+	if (p->has_leftover)
+		r = bcl_helper_remove(bc, &p->leftover);
+	if (r == 0 && p->needs_helper) {
+		r = bcl_helper_create(bc, &p->dev, p->live, &helper);
+		if (r < 0)
+			return r;
+		free(p->args.source);
+		p->args.source = bcl_asprintf("%u:%u", major(helper.dev), minor(helper.dev));
+		if (!p->args.source)
+			r = bcl_oom(bc);
+	}
+	if (r == 0)
+		r = job_table(bc, p, &t);
+	if (r == 0)
+		r = check_unchanged(bc, p);
+	if (r == 0)
+		r = bcl_swap(bc, &p->dev, t);
+	if (r < 0 && *helper.name) {
+		struct bcl_saved_error saved;
+
+		bcl_error_save(bc, &saved);
+		(void)bcl_helper_remove(bc, &helper);
+		bcl_error_restore(bc, &saved);
+	}
+	return r;
+}
+
+static const struct blockcopy_options defaults = {
+	.args.region_sectors = BLOCKCOPY_REGION_SECTORS_DEFAULT,
+};
+
+int blockcopy_start(struct blockcopy *bc, const char *name, const char *destination,
+		    const struct blockcopy_options *options)
+{
+	_cleanup_(plan_done) struct plan p = {};
+	_cleanup_close_ int lock = -1;
+	struct bcl_dm_info dev;
+	int r;
+
+	bcl_begin(bc);
+	r = bcl_device_find(bc, name, &dev);
+	if (r < 0)
+		return r;
+	lock = bcl_lock(bc, &dev);
+	if (lock < 0)
+		return lock;
+	/* Again, as it may have changed while we waited for the lock. */
+	r = bcl_dm_info(bc, dev.name, &dev);
+	if (r == 0)
+		return bcl_fail(bc, BLOCKCOPY_NOT_FOUND, -ENXIO, "%s: no such dm device", name);
+	if (r > 0)
+		r = make_plan(bc, &dev, destination, options ? options : &defaults, &p);
+	if (r == 0)
+		r = check_module(bc);
+	return r < 0 ? r : insert(bc, &p);
+}
+
+/* Print the plan with names where numbers are not known yet. */
+static int print_plan(struct blockcopy *bc, const struct plan *p, bool show_keys, char **ret_text)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
+	char *helper = NULL, *job = NULL, *text = NULL;
+	int r;
+
+	r = job_table(bc, p, &t);
+	if (r < 0)
+		return r;
+	if (bcl_table_text(p->live, "\t", show_keys, &helper) == 0 &&
+	    bcl_table_text(t, "\t", show_keys, &job) == 0)
+		text = bcl_asprintf("%s%s%s%s%s%s%sload into %s and resume:\n%s",
+				    p->has_leftover ? "remove " : "",
+				    p->has_leftover ? p->leftover.name : "",
+				    p->has_leftover ? "\n" : "",
+				    p->needs_helper ? "create " : "",
+				    p->needs_helper ? p->helper_name : "",
+				    p->needs_helper ? ":\n" : "", p->needs_helper ? helper : "",
+				    p->dev.name, job);
+	bcl_free_secret(helper);
+	bcl_free_secret(job);
+	if (!text)
+		return bcl_oom(bc);
+	*ret_text = text;
+	return 0;
+}
+
+int blockcopy_plan(struct blockcopy *bc, const char *name, const char *destination,
+		   const struct blockcopy_options *options, bool show_keys, char **ret_text)
+{
+	_cleanup_(plan_done) struct plan p = {};
+	struct bcl_dm_info dev;
+	int r;
+
+	bcl_begin(bc);
+	r = bcl_device_find(bc, name, &dev);
+	if (r == 0)
+		r = make_plan(bc, &dev, destination, options ? options : &defaults, &p);
+	if (r < 0)
+		return r;
+	if (p.needs_helper) {
+		p.args.source = bcl_asprintf("/dev/mapper/%s", p.helper_name);
+		if (!p.args.source)
+			return bcl_oom(bc);
+	}
+	return print_plan(bc, &p, show_keys, ret_text);
+}
