@@ -15,10 +15,6 @@ case_mounts=()
 tracing=/sys/kernel/tracing
 PATH=$case_tools:$PATH
 
-# libdm makes the device nodes itself: a hand-shake with udevd for each of some hundred devices would take most of the time
-# on emulated processors, and udevd's own reads and opens of our devices would be counted with ours.
-export DM_DISABLE_UDEV=1
-
 # How much longer than natively things may take.
 case ${BLOCKCOPY_KERNEL:-} in
 uml) case_slow=1 ;;
@@ -70,6 +66,7 @@ expect() {
 # refused COMMAND...: it must fail, in an orderly way (no crash, no time-out); what it said is in $refusal.
 refused() {
 	local status=0
+	# shellcheck disable=SC2034
 	refusal=$("$@" 2>&1) || status=$?
 	[ $status != 0 ] || fail "should have been refused: $*"
 	[ $status -lt 124 ] || fail "exit status $status: $*"
@@ -150,9 +147,12 @@ null_disk() {
 null_dir() {
 	local dir
 	for dir in "${case_nulls[@]}"; do
-		[ "${dir##*/}" != "${1#/dev/}" ] && [ "nullb$(< "$dir/index")" != "${1#/dev/}" ] || break
+		if [ "${dir##*/}" = "${1#/dev/}" ] || [ "nullb$(< "$dir/index")" = "${1#/dev/}" ]; then
+			echo "$dir"
+			return
+		fi
 	done
-	echo "$dir"
+	fail "no null_blk disk of ours: $1"
 }
 
 # loop_disk VAR BYTES [LOSETUP-OPTION...]: over a sparse file in memory, "$case_dir/NAME.img"; its name is in VAR_file.
@@ -313,6 +313,29 @@ drop_caches() {
 }
 
 #
+# The guest
+#
+
+# guest_on VAR NAME [HAMMER-OPTION...]: writes to the dm device until guest_off, see tools/hammer.c; VAR becomes the process.
+guest_on() {
+	local -n _pid=$1
+	local name=$2
+	shift 2
+	hammer "$@" "/dev/mapper/$name" > "$case_dir/hammer-$name" 2>&1 &
+	_pid=$!
+	wait_for 10 grep -s '^running' "$case_dir/hammer-$name" > /dev/null
+}
+
+# guest_off PID NAME: every request must have succeeded, and every acknowledged write be there.
+guest_off() {
+	local status=0
+	kill -TERM "$1"
+	wait "$1" || status=$?
+	echo "  guest: $(tail -n 1 "$case_dir/hammer-$2")"
+	[ $status = 0 ] || fail "the guest saw errors or lost data: $(cat "$case_dir/hammer-$2")"
+}
+
+#
 # The kernel's own words
 #
 
@@ -327,7 +350,7 @@ log_since() {
 }
 
 in_log() {
-	log_since | grep -qF -- "$1"
+	log_since | grep -F -- "$1" > /dev/null
 }
 
 # trace_on EVENT...: such as blockcopy or block:block_bio_remap. The buffer is emptied.
@@ -360,6 +383,23 @@ trace_dev() {
 }
 
 #
+# udevd
+#
+
+# A hand-shake with udevd for each of some hundred devices would take most of the time on emulated processors, and its own
+# reads and opens of our devices would be counted with ours. It is stopped, and hidden so that libdm makes the nodes.
+udev_off() {
+	export DM_DISABLE_UDEV=1
+	udevadm control --stop-exec-queue 2> /dev/null || return 0
+	mv /run/udev/control /run/udev/control.hidden
+}
+
+udev_on() {
+	[ ! -e /run/udev/control.hidden ] || mv /run/udev/control.hidden /run/udev/control
+	udevadm control --start-exec-queue 2> /dev/null
+}
+
+#
 # The end
 #
 
@@ -378,7 +418,7 @@ remove_all() {
 		for name in $(dmsetup ls | cut -f 1 | grep "^$case_id-"); do
 			dmsetup remove "$name" 2> /dev/null || true
 		done
-		[ -n "$(dmsetup ls | cut -f 1 | grep "^$case_id-")" ] || return 0
+		dmsetup ls | grep "^$case_id-" > /dev/null || return 0
 		[ "$round" -lt 4 ] || sleep 0.2
 	done
 	echo "left over: $(dmsetup ls | grep "^$case_id-")" >&2
@@ -399,6 +439,7 @@ teardown() {
 	local status=$? pids mount
 	trap - ERR EXIT
 	set +e
+	exec 7>&- 8>&- 9>&-	# the descriptors that cases hold devices open with
 	mapfile -t pids < <(jobs -p)
 	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2> /dev/null
 	[ ! -e $tracing/set_event ] || echo > $tracing/set_event
@@ -415,7 +456,7 @@ teardown() {
 		echo "FAILED: the module cannot be unloaded" >&2
 		status=$((status ? status : 1))
 	fi
-	udevadm control --start-exec-queue 2> /dev/null
+	udev_on
 	exit "$status"
 }
 
@@ -423,5 +464,5 @@ trap 'fail "command failed: $BASH_COMMAND"' ERR
 trap teardown EXIT
 trap 'exit 143' TERM INT
 
-udevadm control --stop-exec-queue 2> /dev/null || true
+udev_off
 modprobe dm-blockcopy || fail "the module does not load"
