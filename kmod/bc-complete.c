@@ -73,7 +73,10 @@ static void hold_begin(struct bc_job *job)
 	percpu_ref_kill(&job->writes);
 }
 
-/* Nothing is parked from here on. The parked writes are the caller's to release, without locks. */
+/*
+ * Nothing is parked from here on. The parked writes are the caller's to release, without locks. Each
+ * has its reference already: the next hold waits for those that are still on the caller's list (I6).
+ */
 static void hold_end(struct bc_job *job, struct bio_list *bios)
 {
 	struct bc_hold *hold = &job->hold;
@@ -85,6 +88,7 @@ static void hold_end(struct bc_job *job, struct bio_list *bios)
 	percpu_ref_resurrect(&job->writes);
 	spin_lock(&hold->lock);
 	hold->parking = false;
+	percpu_ref_get_many(&job->writes, hold->nr);
 	bio_list_merge(bios, &hold->bios);
 	bio_list_init(&hold->bios);
 	trace_blockcopy_hold(bc_job_devt(job), false, hold->nr, job->completion.blackout_us);
@@ -250,6 +254,13 @@ unlock:
 	release(job, &bios);
 }
 
+static void give_up(struct bc_job *job, enum bc_state state, enum bc_error error,
+		    struct bio_list *bios)
+{
+	end_completion(job, state, BC_EVENT_NOT_COMPLETED, error, bios);
+	percpu_ref_switch_to_percpu(&job->writes);
+}
+
 bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error error)
 {
 	struct bio_list bios = BIO_EMPTY_LIST;
@@ -257,10 +268,8 @@ bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error e
 
 	mutex_lock(&job->lock);
 	was = job->completion.phase != BC_PHASE_NONE;
-	if (was) {
-		end_completion(job, state, BC_EVENT_NOT_COMPLETED, error, &bios);
-		percpu_ref_switch_to_percpu(&job->writes);
-	}
+	if (was)
+		give_up(job, state, error, &bios);
 	mutex_unlock(&job->lock);
 	release(job, &bios);
 	return was;
@@ -270,18 +279,20 @@ static void completion_timer(struct work_struct *work)
 {
 	struct bc_job *job = container_of(to_delayed_work(work), struct bc_job, completion.timer);
 	struct bc_completion *m = &job->completion;
-	bool early;
+	struct bio_list bios = BIO_EMPTY_LIST;
+	u64 slack = 2 * jiffies_to_usecs(1);
 
-	/* A timer that was late may meet the next hold. */
 	mutex_lock(&job->lock);
-	early = m->phase == BC_PHASE_HOLD &&
-		since_us(m->held_at) + 2 * jiffies_to_usecs(1) < (u64)m->budget_ms * USEC_PER_MSEC;
-	if (early)
-		queue_delayed_work(job->wq, &m->timer, 1);
+	if (m->phase == BC_PHASE_HOLD) {
+		/* A timer that was late may meet the next hold. */
+		if (since_us(m->held_at) + slack < (u64)m->budget_ms * USEC_PER_MSEC)
+			queue_delayed_work(job->wq, &m->timer, 1);
+		else
+			give_up(job, BC_READY, BC_ERROR_BLACKOUT, &bios);
+	}
 	mutex_unlock(&job->lock);
-
-	if (!early && bc_complete_cancel(job, BC_READY, BC_ERROR_BLACKOUT))
-		bc_copier_kick(&job->copier);
+	release(job, &bios);
+	bc_copier_kick(&job->copier);
 }
 
 static void writes_drained(struct percpu_ref *ref)

@@ -286,8 +286,9 @@ int bc_io_map(struct bc_job *job, struct bio *bio);
 void bc_io_end(struct bc_job *job, struct bio *bio);
 
 /*
- * Send a parked bio on its way. Context: process, may sleep in submit_bio(); writes are not held
- * any more.
+ * Send a parked bio on its way; a reference of job->writes was taken for it.
+ *
+ * Context: process, may sleep in submit_bio(); writes are not held any more.
  */
 void bc_io_release(struct bc_job *job, struct bio *bio);
 

@@ -69,6 +69,8 @@ static void blockcopy_presuspend(struct dm_target *ti)
 {
 	struct bc_job *job = ti->private;
 
+	/* In this order: no completion can begin once the copier is stopped. */
+	WRITE_ONCE(job->copier.stopped, true);
 	bc_complete_cancel(job, BC_READY, BC_ERROR_SUSPENDED);
 	if (!bc_copier_stop(&job->copier, STOP_TIMEOUT))
 		DMWARN("%s: suspended with copies in flight", dm_device_name(job->md));

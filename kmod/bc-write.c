@@ -78,7 +78,6 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 
 void bc_io_release(struct bc_job *job, struct bio *bio)
 {
-	percpu_ref_get(&job->writes);
 	route(job, bio);
 	dm_submit_bio_remap(bio, NULL);
 }
