@@ -495,6 +495,31 @@ START_TEST(race_mark_twice_many)
 }
 END_TEST
 
+/* All in one word, each its own bits: nobody's may get lost, nor come back. */
+static void *mark_one_word(void *arg)
+{
+	struct marker *me = arg;
+	struct race *race = me->race;
+	unsigned long i, k, seq = 0;
+
+	for (i = 0; i < me->rounds && !READ_ONCE(race->failed); i++) {
+		seq++;
+		for (k = me->nr; k < BITS_PER_LONG; k += race->markers) {
+			WRITE_ONCE(race->source[me->nr][k], seq);
+			bc_bitmap_mark(&race->b, k, k);
+		}
+		for (k = me->nr; k < BITS_PER_LONG; k += race->markers)
+			wait_copied(race, me->nr, k, seq);
+	}
+	return NULL;
+}
+
+START_TEST(race_one_word)
+{
+	run_race(&race, 64, 1 + _i, unit_scaled(40000), mark_one_word);
+}
+END_TEST
+
 /* The summary: a group is emptied while a region of it becomes dirty. */
 static void *mark_emptied(void *arg)
 {
@@ -588,6 +613,7 @@ static Suite *bitmap_suite(void)
 	tcase_set_timeout(races, 600);
 	tcase_add_test(races, race_mark_twice);
 	tcase_add_test(races, race_mark_twice_many);
+	tcase_add_loop_test(races, race_one_word, 0, MARKERS);
 	tcase_add_test(races, race_emptied);
 	tcase_add_test(races, race_emptied_many);
 	tcase_add_test(races, race_ranges);
