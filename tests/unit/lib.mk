@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Programs for the pure parts of lib/ and ctl/: the very .c of library and controller.
+
+lib-cflags := -D_GNU_SOURCE -I$(TOP)/lib -I$(TOP)/kmod
+
+TESTS += test-lib-table test-lib-status test-lib-util test-lib-options test-lib-size
+
+test-lib-table-src := tests/unit/test-lib-table.c lib/table.c lib/util.c
+test-lib-table-cflags := $(lib-cflags)
+
+test-lib-status-src := tests/unit/test-lib-status.c lib/status.c lib/table.c lib/util.c
+test-lib-status-cflags := $(lib-cflags)
+
+test-lib-util-src := tests/unit/test-lib-util.c lib/util.c
+test-lib-util-cflags := $(lib-cflags)
+
+test-lib-options-src := tests/unit/test-lib-options.c lib/handle.c lib/table.c lib/util.c
+test-lib-options-cflags := $(lib-cflags)
+
+test-lib-size-src := tests/unit/test-lib-size.c ctl/size.c
+test-lib-size-cflags := $(lib-cflags) -I$(TOP)/ctl
