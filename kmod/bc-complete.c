@@ -74,8 +74,9 @@ static void hold_begin(struct bc_job *job)
 }
 
 /*
- * Nothing is parked from here on. The parked writes are the caller's to release, without locks. Each
- * has its reference already: the next hold waits for those that are still on the caller's list (I6).
+ * Nothing is parked from here on. The parked writes are the caller's to release, without locks.
+ * Each has its reference already: the next hold waits for those that are still on the caller's list
+ * (I6).
  */
 static void hold_end(struct bc_job *job, struct bio_list *bios)
 {
@@ -108,18 +109,27 @@ static void release(struct bc_job *job, struct bio_list *bios)
  * The way there
  */
 
-/* Context: job->lock held. */
+/* The timer wheel may be late by an eighth of a long delay: go there in steps. */
+static unsigned long timer_delay(const struct bc_completion *m)
+{
+	u64 budget = (u64)m->budget_ms * USEC_PER_MSEC;
+	u64 gone = since_us(m->held_at);
+	unsigned long left = gone < budget ? usecs_to_jiffies(budget - gone) : 0;
+
+	return left >= 64 ? left - left / 8 : max(left, 2UL) - 1;
+}
+
 static void begin_hold(struct bc_job *job)
 {
 	struct bc_completion *m = &job->completion;
 
+	lockdep_assert_held(&job->lock);
 	m->phase = BC_PHASE_HOLD;
 	m->hold++;
 	m->held_at = ktime_get_ns();
 	trace_blockcopy_hold(bc_job_devt(job), true, 0, 0);
 	hold_begin(job);
-	/* Rounded down, as the timer may come a jiffy late. */
-	mod_delayed_work(job->wq, &m->timer, max(msecs_to_jiffies(m->budget_ms), 2UL) - 1);
+	mod_delayed_work(job->wq, &m->timer, timer_delay(m));
 	bc_copier_kick(&job->copier);
 }
 
@@ -141,6 +151,9 @@ static void completion_tick(struct work_struct *work)
 	mutex_unlock(&job->lock);
 }
 
+/*
+ * The one place that switches the mode of job->writes: to atomic for a completion, back after it.
+ */
 static void completion_begin(struct work_struct *work)
 {
 	struct bc_job *job = container_of(work, struct bc_job, completion.begin);
@@ -151,8 +164,10 @@ static void completion_begin(struct work_struct *work)
 	if (job->completion.phase == BC_PHASE_BEGIN) {
 		job->completion.phase = BC_PHASE_DRAIN;
 		mod_delayed_work(job->wq, &job->completion.tick, 0);
+		/* It may sleep for a limit that does not hold any more. */
+		bc_copier_kick(&job->copier);
 	} else if (job->completion.phase == BC_PHASE_NONE && job->truth == &job->source) {
-		/* Given up meanwhile. */
+		/* Over, and not by a flip. */
 		percpu_ref_switch_to_percpu(&job->writes);
 	}
 	mutex_unlock(&job->lock);
@@ -175,6 +190,7 @@ int bc_complete(struct bc_job *job, bool pivot, unsigned int ms)
 	if (job->state != BC_READY || job->paused || READ_ONCE(job->copier.stopped)) {
 		DMWARN("%s: cannot %s: job is %s, need ready and running", dm_device_name(job->md),
 		       pivot ? "complete" : "finish",
+		       READ_ONCE(job->copier.stopped) ? "suspended" :
 		       job->paused ? "paused" : bc_state_names[job->state]);
 		r = -EBUSY;
 	} else {
@@ -203,7 +219,7 @@ u64 bc_complete_clean(struct bc_job *job)
 		 * I6: first no write in flight, then nothing dirty. The last write marks before it
 		 * goes.
 		 */
-		smp_mb();
+		smp_mb();	/* pairs with the full barrier of the last percpu_ref_put() */
 		if (!bc_bitmap_count(&job->dirty))
 			hold = m->hold;
 		else
@@ -222,6 +238,7 @@ static void end_completion(struct bc_job *job, enum bc_state state, enum bc_even
 	struct bc_completion *m = &job->completion;
 	bool held = m->phase == BC_PHASE_HOLD;
 
+	lockdep_assert_held(&job->lock);
 	m->phase = BC_PHASE_NONE;
 	if (held) {
 		m->blackout_us = since_us(m->held_at);
@@ -244,10 +261,15 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 		goto unlock;
 	if (m->pivot) {
 		WRITE_ONCE(job->truth, &job->destination);
+		/*
+		 * I6: pairs with the full barrier of percpu_ref_tryget_live(), see route().
+		 * Resurrecting the reference orders nothing.
+		 */
+		smp_wmb();
 		end_completion(job, BC_PIVOTED, BC_EVENT_PIVOTED, BC_ERROR_NONE, &bios);
 	} else {
 		end_completion(job, BC_FINISHED, BC_EVENT_FINISHED, BC_ERROR_NONE, &bios);
-		percpu_ref_switch_to_percpu(&job->writes);
+		queue_work(job->wq, &m->begin);
 	}
 unlock:
 	mutex_unlock(&job->lock);
@@ -258,7 +280,7 @@ static void give_up(struct bc_job *job, enum bc_state state, enum bc_error error
 		    struct bio_list *bios)
 {
 	end_completion(job, state, BC_EVENT_NOT_COMPLETED, error, bios);
-	percpu_ref_switch_to_percpu(&job->writes);
+	queue_work(job->wq, &job->completion.begin);
 }
 
 bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error error)
@@ -284,9 +306,9 @@ static void completion_timer(struct work_struct *work)
 
 	mutex_lock(&job->lock);
 	if (m->phase == BC_PHASE_HOLD) {
-		/* A timer that was late may meet the next hold. */
+		/* Not there yet, or a timer that was late and met the next hold. */
 		if (since_us(m->held_at) + slack < (u64)m->budget_ms * USEC_PER_MSEC)
-			queue_delayed_work(job->wq, &m->timer, 1);
+			queue_delayed_work(job->wq, &m->timer, timer_delay(m));
 		else
 			give_up(job, BC_READY, BC_ERROR_BLACKOUT, &bios);
 	}
@@ -318,5 +340,4 @@ void bc_completion_exit(struct bc_job *job)
 	cancel_work_sync(&job->completion.begin);
 	cancel_delayed_work_sync(&job->completion.tick);
 	cancel_delayed_work_sync(&job->completion.timer);
-	percpu_ref_exit(&job->writes);
 }

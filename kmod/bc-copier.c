@@ -48,7 +48,8 @@ static u64 per_second(u64 bytes, u64 ns)
 
 u64 bc_copier_rate(const struct bc_copier *c)
 {
-	u64 age = ktime_get_ns() - READ_ONCE(c->window_start);
+	u64 start = READ_ONCE(c->window_start);
+	u64 age = ktime_get_ns() - start;
 
 	/* A window that nobody closed: nothing was copied for long. */
 	if (age > 2 * RATE_WINDOW_NS)
@@ -129,8 +130,6 @@ static void copy_end(struct bc_copier *c, struct bc_copy *copy)
 	account(&c->in_flight_bytes, c->in_flight_bytes - copy_bytes(copy));
 	trace_blockcopy_copy_end(bc_job_devt(job), copy->start, copy->end - copy->start,
 				 copy->error);
-	if (c->current_copy == copy)
-		c->current_copy = NULL;
 	list_move(&copy->list, &c->idle_copies);
 }
 
@@ -261,7 +260,7 @@ static void piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int 
 {
 	struct bc_piece *piece = list_first_entry(&c->idle_pieces, struct bc_piece, list);
 
-	list_del_init(&piece->list);
+	list_del(&piece->list);
 	piece->copy = copy;
 	piece->chunks = chunks;
 	piece->start = copy->next;
@@ -308,6 +307,11 @@ static void piece_write(struct bc_copier *c, struct bc_piece *piece)
 	struct bc_job *job = job_of(c);
 	enum bc_detect_zeroes detect = job->args.detect_zeroes;
 
+	if (READ_ONCE(c->stopped)) {
+		piece->copy->error = -EINTR;
+		piece_end(c, piece);
+		return;
+	}
 	if (detect != BC_DETECT_ZEROES_OFF && c->zeroes_work && piece_is_zero(piece)) {
 		piece->stage = BC_PIECE_ZERO;
 		piece_submit(piece, &job->destination, REQ_OP_WRITE_ZEROES |
@@ -330,6 +334,7 @@ static void piece_failed(struct bc_copier *c, struct bc_piece *piece)
 		    blk_status_to_errno(piece->status));
 	account(errors, *errors + 1);
 	piece->copy->error = blk_status_to_errno(piece->status);
+	c->flush_void = true;
 	bc_job_fail(job, source ? BC_ERROR_SOURCE_READ : BC_ERROR_TARGET_WRITE, piece->status);
 	piece_end(c, piece);
 }
@@ -448,6 +453,7 @@ static void flush(struct bc_copier *c, u64 hold)
 	bio->bi_private = c;
 	bio->bi_end_io = flush_bio_end;
 	c->flushing = true;
+	c->flush_void = false;
 	c->flush_hold = hold;
 	WRITE_ONCE(c->in_flight, c->in_flight + 1);
 	submit_bio_noacct(bio);
@@ -461,10 +467,9 @@ static void flush_failed(struct bc_copier *c)
 		    blk_status_to_errno(c->flush_status));
 	account(&job->target_errors, job->target_errors + 1);
 	/*
-	 * What the destination acknowledged since its last good flush may be lost, and nobody knows
-	 * which.
+	 * What the destination acknowledged since its last good flush may be lost, who knows what.
 	 */
-	bc_bitmap_mark(&job->dirty, 0, job->dirty.nbits - 1);
+	bc_job_dirty_all(job);
 	bc_job_fail(job, BC_ERROR_TARGET_FLUSH, c->flush_status);
 }
 
@@ -474,11 +479,12 @@ static void flush_succeeded(struct bc_copier *c)
 	struct bc_job *job = job_of(c);
 
 	if (c->flush_hold) {
-		bc_complete_flushed(job, c->flush_hold);
+		if (!WARN_ON_ONCE(!list_empty(&c->active)))
+			bc_complete_flushed(job, c->flush_hold);
 		return;
 	}
 	mutex_lock(&job->lock);
-	if (job->state == BC_COPYING)
+	if (job->state == BC_COPYING && !c->flush_void)
 		bc_job_set_state(job, BC_READY, BC_EVENT_READY, BC_ERROR_NONE);
 	mutex_unlock(&job->lock);
 }
@@ -531,22 +537,27 @@ static void settle(struct bc_copier *c)
 	wake_up_all(&c->quiet);
 	if (!may_issue(c))
 		return;
-	if (!bc_bitmap_count(&job->dirty)) {
+	/* A copy that is half issued is neither dirty nor in flight, and yet not there. */
+	if (list_empty(&c->active) && !bc_bitmap_count(&job->dirty)) {
 		clean(c);
 		if (c->in_flight)
 			return;
 	}
 
 	WRITE_ONCE(c->idle, true);
-	/* From here on whoever marks has to kick. Pairs with the full barrier of bc_bitmap_mark(). */
+	/*
+	 * From here on whoever marks has to kick. Pairs with the full barrier of bc_bitmap_mark().
+	 */
 	smp_mb();
 	/*
 	 * Dirty after all, but nothing could be issued: the throttle's timer is running (and
 	 * stays), an older job is not gone yet, or the one who marks has raised the count and not
 	 * yet the bit. Look again soon.
 	 */
-	if (bc_bitmap_count(&job->dirty))
+	if (bc_bitmap_count(&job->dirty)) {
+		WRITE_ONCE(c->idle, false);
 		kick_later(c, NSEC_PER_MSEC);
+	}
 }
 
 static void copier_work(struct work_struct *work)
@@ -575,14 +586,15 @@ bool bc_copier_stop(struct bc_copier *c, unsigned long timeout)
 {
 	WRITE_ONCE(c->stopped, true);
 	bc_copier_kick(c);
-	if (!wait_event_timeout(c->quiet, !READ_ONCE(c->in_flight), timeout))
-		return false;
-	/*
-	 * Nothing is in flight and nothing is issued: the work ends, and none of its bios can queue
-	 * it again.
-	 */
+	do {
+		timeout = wait_event_timeout(c->quiet, !READ_ONCE(c->in_flight), timeout);
+		if (!timeout)
+			return false;
+		/* A run that began before it saw "stopped" may issue one piece more. */
+		flush_work(&c->work);
+	} while (READ_ONCE(c->in_flight));
+	/* Nothing arms it again. What it queued last finds nothing to do. */
 	cancel_delayed_work_sync(&c->timer);
-	flush_work(&c->work);
 	return true;
 }
 

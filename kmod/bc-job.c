@@ -46,6 +46,7 @@ const char *const bc_event_names[BC_EVENT_MAX] = {
 
 void bc_job_event(struct bc_job *job, enum bc_event event)
 {
+	lockdep_assert_held(&job->lock);
 	WRITE_ONCE(job->event, event);
 	WRITE_ONCE(job->events, job->events + 1);
 	dm_table_event(job->ti->table);
@@ -70,13 +71,25 @@ void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event eve
 
 void bc_job_fail(struct bc_job *job, enum bc_error error, blk_status_t status)
 {
-	WRITE_ONCE(job->no_space, status == BLK_STS_NOSPC);
+	/* Of several errors the first tells. */
+	if (READ_ONCE(job->state) != BC_FAILED)
+		WRITE_ONCE(job->no_space, status == BLK_STS_NOSPC);
 	if (bc_complete_cancel(job, BC_FAILED, error))
 		return;
 	mutex_lock(&job->lock);
 	if (job->state == BC_COPYING || job->state == BC_READY)
 		bc_job_set_state(job, BC_FAILED, BC_EVENT_ERROR, error);
 	mutex_unlock(&job->lock);
+}
+
+void bc_job_dirty_all(struct bc_job *job)
+{
+	unsigned long slice = 1UL << 20, nbits = job->dirty.nbits, first;
+
+	for (first = 0; first < nbits; first += slice) {
+		bc_bitmap_mark(&job->dirty, first, min(first + slice, nbits) - 1);
+		cond_resched();
+	}
 }
 
 /*
@@ -156,6 +169,9 @@ void bc_job_args(struct bc_job *job, struct bc_args *ret)
 	/* Loading the line of a job that ended must not begin it again, over a truth that moved. */
 	ret->pivoted = READ_ONCE(job->state) == BC_PIVOTED;
 	ret->finished = READ_ONCE(job->state) == BC_FINISHED;
+	/* I11: another instance would not know what differs by now. */
+	if (bc_bitmap_count(&job->dirty) || READ_ONCE(job->copier.in_flight_bytes))
+		ret->sync = BC_SYNC_FULL;
 }
 
 /*
@@ -163,41 +179,33 @@ void bc_job_args(struct bc_job *job, struct bc_args *ret)
  */
 
 static int open_leg(struct dm_target *ti, struct bc_leg *leg, char **argv, blk_mode_t mode,
-		    const char *const *errors)
+		    char *bad_offset, char *cannot_open)
 {
-	unsigned long long start;
+	u64 start;
 	int r;
 
-	if (kstrtoull(argv[1], 10, &start) || start != (sector_t)start || start + ti->len < start) {
-		ti->error = (char *)errors[0];
+	if (kstrtou64(argv[1], 10, &start) || start + ti->len < start) {
+		ti->error = bad_offset;
 		return -EINVAL;
 	}
 	leg->start = start;
 	r = dm_get_device(ti, argv[0], mode, &leg->dev);
-	if (r) {
-		ti->error = (char *)errors[1];
-		return r;
-	}
-	return 0;
+	if (r)
+		ti->error = cannot_open;
+	return r;
 }
 
 static int open_legs(struct dm_target *ti, struct bc_job *job, char **argv)
 {
-	static const char *const source_errors[] = {
-		"Source offset: need a number of sectors",
-		"Cannot open source",
-	};
-	static const char *const destination_errors[] = {
-		"Destination offset: need a number of sectors",
-		"Cannot open destination (missing, or in use)",
-	};
 	int r;
 
-	r = open_leg(ti, &job->source, argv, dm_table_get_mode(ti->table), source_errors);
+	r = open_leg(ti, &job->source, argv, dm_table_get_mode(ti->table),
+		     "Source offset: need a number of sectors", "Cannot open source");
 	if (r)
 		return r;
 	return open_leg(ti, &job->destination, argv + 2, BLK_OPEN_READ | BLK_OPEN_WRITE,
-			destination_errors);
+			"Destination offset: need a number of sectors",
+			"Cannot open destination (missing, or in use)");
 }
 
 static bool leg_fits(const struct bc_leg *leg, sector_t len)
@@ -291,6 +299,11 @@ void bc_job_destroy(struct bc_job *job)
 
 	bc_completion_exit(job);
 	bc_copier_exit(&job->copier);
+	/*
+	 * Not before the grace period that bc_copier_exit() waited for: a switch may just have
+	 * ended.
+	 */
+	percpu_ref_exit(&job->writes);
 	if (job->wq)
 		destroy_workqueue(job->wq);
 	bc_bitmap_exit(&job->dirty);
@@ -321,14 +334,10 @@ struct bc_job *bc_job_create(struct dm_target *ti, unsigned int argc, char **arg
 	INIT_LIST_HEAD(&job->registered);
 	mutex_init(&job->lock);
 	r = bc_completion_init(job);
-	if (r) {
+	if (r)
 		ti->error = "Not enough memory for the job";
-		mutex_destroy(&job->lock);
-		kvfree(job);
-		return ERR_PTR(r);
-	}
-
-	r = bc_args_parse(&job->args, argc - 4, argv + 4, &ti->error);
+	if (!r)
+		r = bc_args_parse(&job->args, argc - 4, argv + 4, &ti->error);
 	if (!r)
 		r = check_args(ti, job);
 	if (r)

@@ -165,6 +165,7 @@ struct bc_copier {
 	bool alone;			/* no older job of this device is left */
 
 	bool flushing;
+	bool flush_void;		/* an error came since the flush began */
 	bool flush_done;		/* shared: set last, by the flush's end */
 	blk_status_t flush_status;
 	u64 flush_hold;			/* number of the hold that the flush serves, 0: for READY */
@@ -267,6 +268,9 @@ void bc_job_event(struct bc_job *job, enum bc_event event);
 
 /* The copier met an error that it can not repair. Context: the copier's work. */
 void bc_job_fail(struct bc_job *job, enum bc_error error, blk_status_t status);
+
+/* Take every region for dirty. Context: process. */
+void bc_job_dirty_all(struct bc_job *job);
 
 /* The last word of a job: its arguments as they are now, for the table line. Context: process. */
 void bc_job_args(struct bc_job *job, struct bc_args *ret);

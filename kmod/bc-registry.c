@@ -32,14 +32,22 @@ static bool same_leg(const struct bc_leg *a, const struct bc_leg *b)
 }
 
 /*
- * Another device's job writes to its destination, and reads its source without telling us of its
- * guest's writes.
+ * Another device's job writes to its destination, and its guest to its source, without us being
+ * told. When it has finished, its destination is free.
  */
-static bool conflict(const struct bc_job *a, const struct bc_job *b)
+static bool conflict(const struct bc_job *job, const struct bc_job *other)
 {
-	return legs_overlap(&a->destination, a->ti->len, &b->destination, b->ti->len) ||
-	       legs_overlap(&a->destination, a->ti->len, &b->source, b->ti->len) ||
-	       legs_overlap(&a->source, a->ti->len, &b->destination, b->ti->len);
+	const struct bc_leg *legs[] = { &job->source, &job->destination };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(legs); i++) {
+		if (legs_overlap(legs[i], job->ti->len, &other->source, other->ti->len))
+			return true;
+		if (READ_ONCE(other->state) != BC_FINISHED &&
+		    legs_overlap(legs[i], job->ti->len, &other->destination, other->ti->len))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -59,6 +67,10 @@ static int check_successor(struct bc_job *job, struct bc_job *live)
 		job->ti->error = "The live job has pivoted, its source is stale";
 		return -EBUSY;
 	}
+	if (state != BC_FINISHED && job->args.finished) {
+		job->ti->error = "The live job has not finished";
+		return -EBUSY;
+	}
 	if (state != BC_PIVOTED && job->args.pivoted && !same_leg(job->truth, &live->source)) {
 		job->ti->error = "The live job has not pivoted, its destination is stale";
 		return -EBUSY;
@@ -68,8 +80,7 @@ static int check_successor(struct bc_job *job, struct bc_job *live)
 
 static int check(struct bc_job *job)
 {
-	struct bc_job *other;
-	int r;
+	struct bc_job *other, *live = NULL;
 
 	if (legs_overlap(&job->source, job->ti->len, &job->destination, job->ti->len)) {
 		job->ti->error = "Source and destination overlap";
@@ -82,12 +93,10 @@ static int check(struct bc_job *job)
 				return -EBUSY;
 			}
 		} else if (READ_ONCE(other->live)) {
-			r = check_successor(job, other);
-			if (r)
-				return r;
+			live = other;	/* the youngest; older ones are being taken down */
 		}
 	}
-	return 0;
+	return live ? check_successor(job, live) : 0;
 }
 
 int bc_registry_add(struct bc_job *job)

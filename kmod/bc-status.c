@@ -27,14 +27,15 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	u64 dirty, in_flight, synced;
 	unsigned int sz = 0;
 
-	in_flight = min(READ_ONCE(c->in_flight_bytes), total);
 	dirty = min(bc_bitmap_count(&job->dirty) << region_bytes_shift, total);
+	smp_rmb();	/* pairs with the clearing in copy_begin(): it raises the other first */
+	in_flight = min(READ_ONCE(c->in_flight_bytes), total);
 	synced = total - min(total, dirty + in_flight);
 	/* "All copied" read as "ready" has cost people their data. */
 	if (!is_ready(state) && synced == total)
 		synced -= 1 << SECTOR_SHIFT;
 
-	DMEMIT("%u %s %llu/%llu %u 19", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
+	DMEMIT("%u %s %llu/%llu %u 20", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
 	       (unsigned long long)synced >> SECTOR_SHIFT,
 	       (unsigned long long)total >> SECTOR_SHIFT, job->args.region_sectors);
 	DMEMIT(" ready %d paused %d copy_mode %s actively_synced 0", is_ready(state),

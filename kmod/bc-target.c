@@ -87,6 +87,9 @@ static void blockcopy_resume(struct dm_target *ti)
 {
 	struct bc_job *job = ti->private;
 
+	/* I11: what the older job of this device had dirty or in flight, nobody else knows. */
+	if (!job->live && job->state == BC_COPYING && bc_registry_has_older(job))
+		bc_job_dirty_all(job);
 	WRITE_ONCE(job->live, true);
 	bc_copier_start(&job->copier);
 }

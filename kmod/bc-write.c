@@ -88,7 +88,8 @@ static void mark(struct bc_job *job, sector_t start, unsigned int sectors)
 	unsigned long last = (start + sectors - 1) >> job->region_shift;
 	unsigned long marked = bc_bitmap_mark(&job->dirty, first, last);
 
-	trace_blockcopy_write(bc_job_devt(job), start, sectors, marked);
+	if (trace_blockcopy_write_enabled())
+		trace_blockcopy_write(bc_job_devt(job), start, sectors, marked);
 	if (!marked)
 		return;
 	atomic64_add((u64)marked << (job->region_shift + SECTOR_SHIFT), &job->dirtied_bytes);
