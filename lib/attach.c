@@ -115,7 +115,6 @@ int blockcopy_detach(struct blockcopy *bc, const char *name)
 				"linear line from the start of a device", dev.name);
 	if (dev.open_count > 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EBUSY,
-				"%s: found it open (%d users), needed it closed", dev.name,
-				dev.open_count);
+				"%s: found it open, needed it closed", dev.name);
 	return bcl_dm_remove(bc, dev.name, 0);
 }

@@ -44,6 +44,11 @@ static const char *lookup(blkid_probe pr, const char *key)
 	return blkid_probe_lookup_value(pr, key, &v, NULL) == 0 ? v : NULL;
 }
 
+static const char *article(const char *word)
+{
+	return strchr("aeioAEIO", *word) ? "an" : "a";
+}
+
 /* One signature that the probe stands on. NULL: none, or no memory. */
 static char *describe(blkid_probe pr)
 {
@@ -52,7 +57,7 @@ static char *describe(blkid_probe pr)
 	const char *noun = "signature";
 
 	if (!type)
-		return table ? bcl_asprintf("a %s partition table", table) : NULL;
+		return table ? bcl_asprintf("%s %s partition table", article(table), table) : NULL;
 	if (usage && !strcmp(usage, "filesystem"))
 		noun = "file system";
 	else if (usage && !strcmp(usage, "raid"))
@@ -60,8 +65,8 @@ static char *describe(blkid_probe pr)
 	else if (usage && !strcmp(usage, "crypto"))
 		noun = "encrypted volume";
 	if (label && *label)
-		return bcl_asprintf("a %s %s (\"%s\")", type, noun, label);
-	return bcl_asprintf("a %s %s", type, noun);
+		return bcl_asprintf("%s %s %s (\"%s\")", article(type), type, noun, label);
+	return bcl_asprintf("%s %s %s", article(type), type, noun);
 }
 
 int bcl_blk_signature(const char *path, char **ret_what)
