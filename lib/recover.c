@@ -152,15 +152,20 @@ static int recover_device(struct blockcopy *bc, const struct bcl_dm_info *found,
 static int recover_orphan(struct blockcopy *bc, const struct bcl_dm_info *helper,
 			  const struct bcl_dm_info *devs, size_t n, unsigned int *deeds)
 {
-	for (size_t i = 0; i < n; i++) {
-		struct bcl_dm_info of;
+	struct bcl_dm_info now, of;
+	int r;
 
+	/* The list is older than what was done for the devices before this one. */
+	r = bcl_dm_info(bc, helper->name, &now);
+	if (r <= 0 || !bcl_is_helper(&now))
+		return r < 0 ? r : 0;
+	for (size_t i = 0; i < n; i++) {
 		if (bcl_is_helper(&devs[i]))
 			continue;
-		if (bcl_helper_find(bc, &devs[i], &of) > 0 && of.dev == helper->dev)
+		if (bcl_helper_find(bc, &devs[i], &of) > 0 && of.dev == now.dev)
 			return 0;
 	}
-	return remove_leftover(bc, helper, deeds);
+	return remove_leftover(bc, &now, deeds);
 }
 
 /* The first failure is kept, the other devices are looked at all the same. */
