@@ -4,6 +4,7 @@
  *
  *	bc-journal write [OPTION...] JOURNAL DISK	fill the disk, then write to it until a signal; see usage()
  *	bc-journal stat [--reset] JOURNAL		the writer's counters now
+ *	bc-journal rate BYTES/S JOURNAL			another rate from now on; 0 is none
  *	bc-journal verify JOURNAL DISK			the writer has ended: is everything there that it was told is?
  *	bc-journal snapshot [--hold BEGIN END] JOURNAL DISK
  *							is the disk what it was at one instant (in that time, ns)? The writer may go on,
@@ -31,6 +32,7 @@ __attribute__((noreturn)) static void usage(void)
 	      "         --zeroes MS  --discards MS  --sweep  --overlap  --time S  --progress S  --records N\n"
 	      "         --start SECTOR  --sectors N\n"
 	      "       bc-journal stat [--reset] JOURNAL\n"
+	      "       bc-journal rate BYTES/S JOURNAL\n"
 	      "       bc-journal verify JOURNAL DISK\n"
 	      "       bc-journal snapshot [--hold BEGIN END] JOURNAL DISK\n"
 	      "       bc-journal forge older|later|foreign|misplaced|torn JOURNAL DISK\n"
@@ -75,7 +77,7 @@ static int cmd_write(int argc, char **argv)
 	struct writer_options o = {
 		.threads = 2, .depth = 16, .min_sectors = 1, .max_sectors = 128, .reads = 20, .hot = 50,
 	};
-	uint64_t start = 0, sectors = 0, records = 4 << 20, all;
+	uint64_t start = 0, sectors = 0, records = 4 << 20, rate = 0, all;
 	struct journal j;
 	int c, fd;
 
@@ -85,7 +87,7 @@ static int cmd_write(int argc, char **argv)
 		case 'd': o.depth = number(optarg, 1, 4096); break;
 		case 'm': o.min_sectors = number(optarg, SECTOR, 1 << 20) / SECTOR; break;
 		case 'M': o.max_sectors = number(optarg, SECTOR, 16 << 20) / SECTOR; break;
-		case 'r': o.rate = number(optarg, 0, 1ULL << 40); break;
+		case 'r': rate = number(optarg, 0, 1ULL << 40); break;
 		case 'R': o.reads = number(optarg, 0, 99); break;
 		case 'h': o.hot = number(optarg, 0, 100); break;
 		case 'z': o.zeroes_ms = number(optarg, 0, 60000); break;
@@ -113,6 +115,7 @@ static int cmd_write(int argc, char **argv)
 	if (start + sectors > all || sectors < 32 * o.max_sectors)
 		die("%s is too small", argv[optind + 1]);
 	journal_create(&j, argv[optind], start, sectors, records, o.overlap);
+	j.header->rate = rate;
 	return writer_run(&j, fd, &o);
 }
 
@@ -130,6 +133,17 @@ static int cmd_stat(int argc, char **argv)
 		__atomic_store_n(&j.header->sweeps, 0, __ATOMIC_RELAXED);
 	}
 	return j.header->errors || j.header->mismatches;
+}
+
+static int cmd_rate(int argc, char **argv)
+{
+	struct journal j;
+
+	if (argc != 3)
+		usage();
+	journal_open(&j, argv[2]);
+	__atomic_store_n(&j.header->rate, number(argv[1], 0, 1ULL << 40), __ATOMIC_RELAXED);
+	return 0;
 }
 
 static int cmd_verify(int argc, char **argv)
@@ -199,6 +213,7 @@ int main(int argc, char **argv)
 	} commands[] = {
 		{ "write", cmd_write },
 		{ "stat", cmd_stat },
+		{ "rate", cmd_rate },
 		{ "verify", cmd_verify },
 		{ "snapshot", cmd_snapshot },
 		{ "forge", cmd_forge },

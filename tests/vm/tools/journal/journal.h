@@ -55,6 +55,7 @@ struct journal_header {
 	uint64_t errors;	/* requests that failed */
 	uint64_t mismatches;	/* sectors read that were not what they must be */
 	uint64_t max_ns;	/* slowest write since somebody reset this */
+	uint64_t rate;		/* bytes a second that are written at most, 0: as many as go; may be set any time */
 	uint64_t sweeps;	/* times that the whole part was read since somebody reset this */
 };
 
@@ -121,7 +122,6 @@ struct writer_options {
 	unsigned int discards_ms;
 	unsigned int seconds;		/* 0: until a signal */
 	unsigned int progress;		/* seconds between two lines on standard output; 0: none */
-	uint64_t rate;			/* bytes a second, 0: as many as go */
 	bool sweep;			/* read everything over and over */
 	bool overlap;
 };

@@ -41,7 +41,7 @@ struct writer {
 	uint64_t *busy;			/* bitmap of the sectors that a request in flight has */
 	uint64_t *expected;
 	uint64_t wanted, wanted_end;	/* where no new request may begin, as the sweeper waits for it */
-	uint64_t rate_base, rate_spent;
+	uint64_t rate, rate_base, rate_spent;
 	unsigned int told;
 };
 
@@ -143,10 +143,15 @@ static bool take_range(struct writer *w, struct random *r, uint64_t *ret_start, 
 /* Whether the rate lets @bytes go now, under w->lock. Time that was lost in a stall is not made up for. */
 static bool rate_allows(struct writer *w, uint64_t bytes)
 {
-	uint64_t rate = w->o->rate, now = now_ns(), earned;
+	uint64_t rate = __atomic_load_n(&w->j->header->rate, __ATOMIC_RELAXED), now = now_ns(), earned;
 
 	if (!rate)
 		return true;
+	if (rate != w->rate) {
+		w->rate = rate;
+		w->rate_base = now;
+		w->rate_spent = 0;
+	}
 	earned = (now - w->rate_base) / 1000 * rate / 1000000;
 	if (earned > w->rate_spent + rate / 4) {
 		w->rate_base = now;
@@ -569,7 +574,6 @@ int writer_run(struct journal *j, int fd, const struct writer_options *o)
 	fill(&w);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
-	w.rate_base = now_ns();
 	__atomic_store_n(&h->running, 1, __ATOMIC_RELEASE);
 	printf("running\n");
 	fflush(stdout);
