@@ -24,11 +24,9 @@ mirror_kmod() {
 	done < <(kmod_sources)
 }
 
-# build_module KERNEL OUT: compile for the prepared kernel and copy dm-blockcopy.ko to OUT. Returns 1 when there is no module
-# in the tree yet.
+# build_module KERNEL OUT: compile for the prepared kernel and copy dm-blockcopy.ko to OUT.
 build_module() {
 	local dir=$checkout/build/kmod-$1 log
-	[ -e "$checkout/kmod/Kbuild" ] || return 1
 	mkdir -p "$dir"
 	log=$dir/build.log
 	(

@@ -28,6 +28,16 @@ initrd_modules() {
 		awk '/^insmod/ && !seen[$2]++ { print $2 }'
 }
 
+# tsc_khz: what the guest's counter runs at. TCG passes the machine's own through, and a guest that measures it at boot, on a
+# busy machine, gets it wrong: its clock then runs at several times the speed.
+tsc_khz() {
+	local program=$cache/tsc-khz
+	if [ "$vm_dir/lib/tsc-khz.c" -nt "$program" ]; then
+		gcc -O2 -o "$program.$$" "$vm_dir/lib/tsc-khz.c" && mv "$program.$$" "$program"
+	fi
+	"$program"
+}
+
 # boot_qemu DIR: run until the guest is gone; console to DIR/console.log, the script's output to the pipes DIR/out and DIR/err.
 boot_qemu() {
 	local dir=$1 args disk n=0
@@ -45,7 +55,7 @@ boot_qemu() {
 		-device virtio-9p-pci,fsdev=lab,mount_tag=lab
 		-kernel "$kernel_image" -initrd "$initrd"
 		-append "console=ttyS0 panic=-1 mitigations=off ignore_loglevel printk.devkmsg=on \
-			tsc=reliable rcupdate.rcu_cpu_stall_timeout=120 lab=$dir vm=qemu ${BLOCKCOPY_VM_APPEND:-}")
+			tsc_early_khz=$(tsc_khz) rcupdate.rcu_cpu_stall_timeout=120 lab=$dir vm=qemu ${BLOCKCOPY_VM_APPEND:-}")
 	for disk in "${vm_disk_files[@]}"; do
 		args+=(-drive "file=$disk,if=none,id=disk$n,format=raw,cache=unsafe,discard=unmap"
 			-device "virtio-blk-pci,drive=disk$n")
