@@ -301,6 +301,24 @@ not_completing() {
 	[ "$(job_state "$1")" != completing ]
 }
 
+# hold_a_write VAR NAME OFFSET SEED: 4 KiB that are held, by a completion under way; VAR becomes the writer's process. Writes
+# that came before the hold go through at once, and are repeated.
+hold_a_write() {
+	local -n _writer=$1
+	while :; do
+		bio write "/dev/mapper/$2" "$3" 4k "$4" &
+		_writer=$!
+		wait_for 20 held_or_gone "$2" "$_writer"
+		gone "$_writer" || return 0
+		wait "$_writer"
+		[ "$(job_state "$2")" = completing ] || fail "the completion is over, and held nothing"
+	done
+}
+
+held_or_gone() {
+	status_is "$1" held 1 || gone "$2"
+}
+
 # compare_legs A B [BYTES]: equal from the first byte to the last.
 compare_legs() {
 	local size=${3:-$(blockdev --getsize64 "$1")}

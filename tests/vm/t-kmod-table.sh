@@ -59,6 +59,7 @@ for tail in "" " 0"; do
 done
 
 check "offsets and lengths"
+dmsetup clear "$disk"
 short=$((len - 2048))
 dmsetup create "$case_id-off" --table "0 $short blockcopy $src 1024 $dst 2048 8 1 paused"
 expect "the line" "$(dmsetup table "$case_id-off")" \
