@@ -2,10 +2,12 @@
 /* What the headers beside this declare. */
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <linux/atomic.h>
 #include <linux/bug.h>
 #include <linux/kernel.h>
 #include <linux/slab.h>
@@ -14,6 +16,24 @@
 unsigned int shim_warnings;
 bool shim_quiet;
 unsigned int shim_fail_alloc;
+bool shim_race;
+
+void shim_delay(void)
+{
+	static __thread unsigned int state;
+	unsigned int i;
+
+	if (!state)
+		state = (unsigned int)(unsigned long)&state | 1;
+	state ^= state << 13;
+	state ^= state >> 17;
+	state ^= state << 5;
+	if (state % 1024 == 0)
+		sched_yield();
+	else if (state % 8 == 0)
+		for (i = state / 8 % 64; i; i--)
+			barrier();
+}
 
 bool shim_warn(const char *file, int line, const char *what)
 {

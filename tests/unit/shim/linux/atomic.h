@@ -23,6 +23,18 @@
 #define smp_mb__before_atomic()		SHIM_FULL_BARRIER()
 #define smp_mb__after_atomic()		SHIM_FULL_BARRIER()
 
+/*
+ * Between a look at something and the atomic operation that acts on it is where others get in. With shim_race set,
+ * each operation is sometimes delayed, by a few instructions or until another thread ran, so that they do.
+ */
+extern bool shim_race;
+void shim_delay(void);
+#define SHIM_RACE_POINT()						\
+	do {								\
+		if (unlikely(shim_race))				\
+			shim_delay();					\
+	} while (0)
+
 typedef struct { int counter; } atomic_t;
 typedef struct { long counter; } atomic_long_t;
 typedef struct { s64 counter; } atomic64_t;
@@ -38,10 +50,12 @@ static inline void name##_set(type *v, value i)						\
 }											\
 static inline void name##_add(value i, type *v)						\
 {											\
+	SHIM_RACE_POINT();								\
 	__atomic_fetch_add(&v->counter, i, __ATOMIC_RELAXED);				\
 }											\
 static inline void name##_sub(value i, type *v)						\
 {											\
+	SHIM_RACE_POINT();								\
 	__atomic_fetch_sub(&v->counter, i, __ATOMIC_RELAXED);				\
 }											\
 static inline void name##_inc(type *v)							\
@@ -63,6 +77,7 @@ static inline value name##_##op(value i, type *v)					\
 {											\
 	value old;									\
 											\
+	SHIM_RACE_POINT();								\
 	SHIM_FULL_BARRIER();								\
 	old = expr;									\
 	SHIM_FULL_BARRIER();								\

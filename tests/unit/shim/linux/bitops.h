@@ -22,11 +22,13 @@ static inline bool test_bit(long nr, const volatile unsigned long *addr)
 /* These two order nothing. */
 static inline void set_bit(long nr, volatile unsigned long *addr)
 {
+	SHIM_RACE_POINT();
 	__atomic_fetch_or(&addr[BIT_WORD(nr)], BIT_MASK(nr), __ATOMIC_RELAXED);
 }
 
 static inline void clear_bit(long nr, volatile unsigned long *addr)
 {
+	SHIM_RACE_POINT();
 	__atomic_fetch_and(&addr[BIT_WORD(nr)], ~BIT_MASK(nr), __ATOMIC_RELAXED);
 }
 
