@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Signals that end a wait. They come through an fd, so that a wait ends between two looks and never in the
- * middle of a change.
+ * Signals that end a wait. They come through an fd, so that a wait ends between two looks and
+ * never in the middle of a change.
  */
 #include <errno.h>
 #include <signal.h>

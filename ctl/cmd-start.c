@@ -16,9 +16,10 @@ static int word_option(const char *option, const char *word, const char *const *
 		return BLOCKCOPY_OK;
 	for (; *later; later++)
 		if (!strcmp(*later, word))
-			return complain(BLOCKCOPY_USAGE, "%s %s: not supported by this version", option,
-					word);
-	return complain(BLOCKCOPY_USAGE, "%s: found \"%s\", see `blockcopy help start` for its values",
+			return complain(BLOCKCOPY_USAGE, "%s %s: not supported by this version",
+					option, word);
+	return complain(BLOCKCOPY_USAGE, "%s: found \"%s\", see `blockcopy help start` for its "
+					 "values",
 			option, word);
 }
 
@@ -47,7 +48,8 @@ static int fill_options(struct ctl *c, struct blockcopy_options *o)
 					opt->buf_size);
 	}
 	if (opt->granularity &&
-	    (parse_size(opt->granularity, 1, &v) < 0 || blockcopy_options_set_granularity(o, v) < 0))
+	    (parse_size(opt->granularity, 1, &v) < 0 ||
+	     blockcopy_options_set_granularity(o, v) < 0))
 		return complain(BLOCKCOPY_USAGE,
 				"granularity: found \"%s\", needed a power of two from 4K to 64M",
 				opt->granularity);

@@ -56,7 +56,10 @@ int print_help(const char *what);
 
 /* ---- size.c: pure ---- */
 
-/* "64K", "1.5GiB", "100": bytes. Bare numbers are multiplied with "@unit". Return: 0, -EINVAL, -ERANGE. */
+/*
+ * "64K", "1.5GiB", "100": bytes. Bare numbers are multiplied with "@unit". Return: 0, -EINVAL,
+ * -ERANGE.
+ */
 int parse_size(const char *s, uint64_t unit, uint64_t *ret);
 /* A decimal number without sign. */
 int parse_number(const char *s, uint64_t max, uint64_t *ret);

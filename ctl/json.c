@@ -116,7 +116,8 @@ static struct json_object *object_of_info(const struct blockcopy_info *i)
 
 static void print(FILE *f, struct json_object *o, int flags)
 {
-	fprintf(f, "%s\n", json_object_to_json_string_ext(o, flags | JSON_C_TO_STRING_NOSLASHESCAPE));
+	fprintf(f, "%s\n",
+		   json_object_to_json_string_ext(o, flags | JSON_C_TO_STRING_NOSLASHESCAPE));
 	/* A reader at the other end of a pipe wants each line when it is there. */
 	fflush(f);
 	json_object_put(o);

@@ -109,15 +109,17 @@ int print_help(const char *what)
 		return BLOCKCOPY_OK;
 	}
 	printf("Usage: blockcopy COMMAND [ARGUMENT]... [OPTION]...\n"
-	       "Copy a device-mapper device in use to another block device, then switch to the copy.\n\n");
+	       "Copy a device-mapper device in use to another block device, then switch to the "
+	       "copy.\n\n");
 	for (int i = 0; i < CMD_MAX; i++) {
 		char left[64];
 
 		snprintf(left, sizeof(left), "%s %s", command_defs[i].name, command_defs[i].args);
 		printf("  %-24s %s\n", left, command_defs[i].help);
 	}
-	printf("\nNAME is a dm name, /dev/mapper/NAME, /dev/dm-N, or MAJOR:MINOR. DEST is a path or a tag\n"
-	       "(UUID=, PARTUUID=, LABEL=, PARTLABEL=). `blockcopy help COMMAND` shows its options.\n\n%s",
+	printf("\nNAME is a dm name, /dev/mapper/NAME, /dev/dm-N, or MAJOR:MINOR. DEST is a path "
+	       "or a tag\n(UUID=, PARTUUID=, LABEL=, PARTLABEL=). `blockcopy help COMMAND` shows "
+	       "its options.\n\n%s",
 	       exit_text);
 	return BLOCKCOPY_OK;
 }
@@ -162,10 +164,12 @@ int parse_command_line(struct ctl *c, int argc, char **argv)
 			return BLOCKCOPY_OK;
 		}
 		if (id == ':')
-			return complain(BLOCKCOPY_USAGE, "option %s needs a value", argv[optind - 1]);
+			return complain(BLOCKCOPY_USAGE, "option %s needs a value",
+					argv[optind - 1]);
 		if (id == '?')
-			return complain(BLOCKCOPY_USAGE, "option %s: unknown, ambiguous or with a value "
-					"it does not take; see `blockcopy help`", argv[optind - 1]);
+			return complain(BLOCKCOPY_USAGE,
+					"option %s: unknown, ambiguous or with a value it does not "
+					"take; see `blockcopy help`", argv[optind - 1]);
 		if (n_taken == 64)
 			return complain(BLOCKCOPY_USAGE, "too many options");
 		/* Kept until the command is known. */
@@ -200,8 +204,8 @@ int get_bandwidth(const char *s, bool bytes, uint64_t *ret)
 	/* What the kernel counts with is signed. */
 	if (parse_size(s, bytes ? 1 : 1 << 20, ret) < 0 || *ret > INT64_MAX)
 		return complain(BLOCKCOPY_USAGE,
-				"bandwidth: found \"%s\", needed a number (MiB/s, bytes/s with --bytes) or "
-				"one with a suffix: 500K, 100M, 1.5GiB", s);
+				"bandwidth: found \"%s\", needed a number (MiB/s, bytes/s with "
+				"--bytes) or one with a suffix: 500K, 100M, 1.5GiB", s);
 	return BLOCKCOPY_OK;
 }
 
@@ -209,7 +213,9 @@ int get_buf_size(const char *s, uint64_t *ret)
 {
 	if (parse_size(s, 1, ret) < 0)
 		return complain(BLOCKCOPY_USAGE,
-				"buf-size: found \"%s\", needed bytes or a number with a suffix: 4M", s);
+				"buf-size: found \"%s\", needed bytes or a number with a "
+				"suffix: 4M",
+				s);
 	return BLOCKCOPY_OK;
 }
 
@@ -234,7 +240,7 @@ int get_timeout(struct ctl *c, int64_t *ret_ms)
 	if (!c->opt.timeout)
 		return BLOCKCOPY_OK;
 	if (parse_number(c->opt.timeout, INT32_MAX, &s) < 0 || s < 1)
-		return complain(BLOCKCOPY_USAGE, "timeout: found \"%s\", needed seconds, at least 1",
+		return complain(BLOCKCOPY_USAGE, "timeout: found \"%s\", needed at least 1 second",
 				c->opt.timeout);
 	*ret_ms = (int64_t)s * 1000;
 	return BLOCKCOPY_OK;

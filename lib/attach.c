@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A dm layer for a plain device, so that it can be copied later; put there before the guest opens it. */
+/*
+ * A dm layer for a plain device, so that it can be copied later; put there before the guest opens
+ * it.
+ */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
@@ -20,20 +23,22 @@ static int check_device(struct blockcopy *bc, const struct bcl_destination *d)
 
 	if (bcl_sysfs_read(d->dev, "dm/name", &dm) == 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
-				"%s: found a dm device already (%s), needed a plain disk or partition",
+				"%s: found a dm device already (%s), needed a plain disk or "
+				"partition",
 				d->path, dm);
 	if (bcl_mounted(d->dev, &where) > 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EBUSY,
-				"%s: found it mounted on %s, needed a device that nobody uses", d->path,
-				where);
+				"%s: found it mounted on %s, needed a device that nobody uses",
+				d->path, where);
 	if (bcl_is_swap(d->dev) > 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EBUSY,
-				"%s: found it in use as swap, needed a device that nobody uses", d->path);
+				"%s: found it in use as swap, needed a device that nobody uses",
+				d->path);
 	fd = open(d->path, O_RDONLY | O_EXCL | O_CLOEXEC);
 	if (fd < 0 && errno == EBUSY)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EBUSY,
-				"%s: found it in use (mounted, or claimed by a driver), needed a device "
-				"that nobody uses", d->path);
+				"%s: found it in use (mounted, or claimed by a driver), needed a "
+				"device that nobody uses", d->path);
 	if (fd < 0)
 		return bcl_fail(bc, BLOCKCOPY_FAILED, -errno, "%s: cannot be opened: %s", d->path,
 				strerror(errno));
@@ -105,14 +110,18 @@ int blockcopy_detach(struct blockcopy *bc, const char *name)
 		return r;
 	if (bcl_table_has(t, BLOCKCOPY_TARGET_NAME))
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EBUSY,
-				"%s: found a copy job on it, needed a device without one", dev.name);
-	/* Devices of other makers have uuids of theirs; one without was made by hand, as ours could be. */
+				"%s: found a copy job on it, needed a device without one",
+				dev.name);
+	/*
+	 * Devices of other makers have uuids of theirs; one without was made by hand, as ours could
+	 * be.
+	 */
 	if ((*dev.uuid && strncmp(dev.uuid, ATTACHED_PREFIX, strlen(ATTACHED_PREFIX))) ||
 	    !bcl_table_is_one(t, "linear") ||
 	    bcl_linear_parse(t->lines[0].params, &below, &offset) < 0 || offset != 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
-				"%s: found a dm device that `blockcopy attach` did not make, needed one "
-				"linear line from the start of a device", dev.name);
+				"%s: found a dm device that `blockcopy attach` did not make, "
+				"needed one linear line from the start of a device", dev.name);
 	if (dev.open_count > 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EBUSY,
 				"%s: found it open, needed it closed", dev.name);

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libblockcopy: copy a device-mapper device in use to another block device, then switch to the copy.
+ * libblockcopy: copy a device-mapper device in use to another block device, then switch to the
+ * copy.
  *
  * Conventions
  *
  *  - Functions return 0 or a negative errno. Outputs named ret_* are written on success only.
- *  - After a failure the handle holds what kind of failure it was and one line that says it, without a
- *    trailing dot or newline: blockcopy_error(), blockcopy_error_message().
- *  - The library prints nothing, never exits, installs no signal handler. What is worth telling beside an
- *    error goes to the log function of the handle.
- *  - Different handles may be used by different threads at the same time; one handle by one thread at a
- *    time. Objects got from a handle do not refer to it unless it says so.
+ *  - After a failure the handle holds what kind of failure it was and one line that says it,
+ *    without a trailing dot or newline: blockcopy_error(), blockcopy_error_message().
+ *  - The library prints nothing, never exits, installs no signal handler. What is worth telling
+ *    beside an error goes to the log function of the handle.
+ *  - Different handles may be used by different threads at the same time; one handle by one
+ *    thread at a time. Objects got from a handle do not refer to it unless it says so.
  *  - Sizes and offsets are bytes, rates bytes per second, unless the name says another unit.
  *  - NAME is a dm name, a path that leads to a dm device (/dev/mapper/x, /dev/dm-3, /dev/vg/lv) or
  *    MAJOR:MINOR.
  *  - Everything that changes a device needs root, and so do most of the queries.
  *
- * The library keeps no state outside the kernel: the tables are the state. A process killed at any
- * instruction leaves a device that serves I/O; the same call again, or blockcopy_recover(), goes on from there.
+ * The library keeps no state outside the kernel: the tables are the state. A process killed at
+ * any instruction leaves a device that serves I/O; the same call again, or blockcopy_recover(),
+ * goes on from there.
  */
 #ifndef BLOCKCOPY_H
 #define BLOCKCOPY_H
@@ -36,7 +38,7 @@ enum blockcopy_error {
 	BLOCKCOPY_FAILED	= 1,	/* the system or the copy failed */
 	BLOCKCOPY_USAGE		= 2,	/* an argument makes no sense */
 	BLOCKCOPY_NOT_FOUND	= 3,	/* no such device or no job on it */
-	BLOCKCOPY_WRONG_STATE	= 4,	/* not now: not ready, a job runs already, pivoted already, ... */
+	BLOCKCOPY_WRONG_STATE	= 4,	/* not now: not ready, a job runs already, ... */
 	BLOCKCOPY_TIMED_OUT	= 5,
 	BLOCKCOPY_REFUSED	= 6,	/* would endanger data */
 };
@@ -66,7 +68,7 @@ struct blockcopy_monitor;	/* a stream of changes */
 /* "@line" is one line without newline, valid during the call only. */
 typedef void (*blockcopy_log_fn)(void *userdata, enum blockcopy_log_level level, const char *line);
 
-/* ---- the handle -------------------------------------------------------------------------------------- */
+/* ---- the handle ---- */
 
 /* Version of the library, "0.1.0". */
 const char *blockcopy_version(void);
@@ -85,77 +87,85 @@ const char *blockcopy_error_message(const struct blockcopy *bc);
 void blockcopy_set_log(struct blockcopy *bc, blockcopy_log_fn fn, void *userdata);
 
 /*
- * Calls that wait also poll "@fd" for reading, and return -EINTR (BLOCKCOPY_FAILED) as soon as it is
- * readable: give a signalfd or the read end of a pipe. -1 is none, the default. The fd stays the caller's.
+ * Calls that wait also poll "@fd" for reading, and return -EINTR (BLOCKCOPY_FAILED) as soon as it
+ * is readable: give a signalfd or the read end of a pipe. -1 is none, the default. The fd stays
+ * the caller's.
  */
 void blockcopy_set_cancel_fd(struct blockcopy *bc, int fd);
 
-/* ---- options ----------------------------------------------------------------------------------------- */
+/* ---- options ---- */
 
 int blockcopy_options_new(struct blockcopy_options **ret_options);
 void blockcopy_options_free(struct blockcopy_options *o);
 
 /*
- * Each setter returns 0 or -EINVAL when the value is out of range, and leaves the option as it was then.
- * Defaults are those of the kernel target.
+ * Each setter returns 0 or -EINVAL when the value is out of range, and leaves the option as it
+ * was then. Defaults are those of the kernel target.
  */
-int blockcopy_options_set_bandwidth(struct blockcopy_options *o, uint64_t bytes_per_s);	/* 0: no limit */
-int blockcopy_options_set_granularity(struct blockcopy_options *o, uint64_t bytes); /* 4 KiB..64 MiB, 2^n */
-int blockcopy_options_set_buf_size(struct blockcopy_options *o, uint64_t bytes);	/* 1 MiB..256 MiB */
-int blockcopy_options_set_copy_mode(struct blockcopy_options *o, const char *word);	/* "background" */
-int blockcopy_options_set_sync(struct blockcopy_options *o, const char *word);	/* "full", "none" */
-int blockcopy_options_set_detect_zeroes(struct blockcopy_options *o, const char *word); /* off on unmap */
+/* 0 is no limit. */
+int blockcopy_options_set_bandwidth(struct blockcopy_options *o, uint64_t bytes_per_s);
+/* A power of two, 4 KiB to 64 MiB. */
+int blockcopy_options_set_granularity(struct blockcopy_options *o, uint64_t bytes);
+/* 1 MiB to 256 MiB. */
+int blockcopy_options_set_buf_size(struct blockcopy_options *o, uint64_t bytes);
+/* "background". */
+int blockcopy_options_set_copy_mode(struct blockcopy_options *o, const char *word);
+/* "full", "none". */
+int blockcopy_options_set_sync(struct blockcopy_options *o, const char *word);
+/* "off", "on", "unmap". */
+int blockcopy_options_set_detect_zeroes(struct blockcopy_options *o, const char *word);
 /* Start with the copier paused. */
 void blockcopy_options_set_paused(struct blockcopy_options *o, bool paused);
 /* Overwrite a destination that carries a signature. Overrides no other refusal. */
 void blockcopy_options_set_force(struct blockcopy_options *o, bool force);
 
-/* ---- a job ------------------------------------------------------------------------------------------- */
+/* ---- a job ---- */
 
 /*
- * Insert the target under the device NAME and begin to copy to "@destination": a path, or a tag UUID=,
- * PARTUUID=, LABEL=, PARTLABEL=. Checks everything before it changes anything. "@options" may be NULL.
- * Returns when the copy runs.
+ * Insert the target under the device NAME and begin to copy to "@destination": a path, or a tag
+ * UUID=, PARTUUID=, LABEL=, PARTLABEL=. Checks everything before it changes anything. "@options"
+ * may be NULL. Returns when the copy runs.
  */
 int blockcopy_start(struct blockcopy *bc, const char *name, const char *destination,
 		    const struct blockcopy_options *options);
 
 /*
- * What blockcopy_start() would do, a line a step, after the same checks. Keys in tables are masked unless
- * "@show_keys". The caller frees the text.
+ * What blockcopy_start() would do, a line a step, after the same checks. Keys in tables are
+ * masked unless "@show_keys". The caller frees the text.
  */
 int blockcopy_plan(struct blockcopy *bc, const char *name, const char *destination,
 		   const struct blockcopy_options *options, bool show_keys, char **ret_text);
 
 /*
- * Wait until the job is READY, or ended by pivot or finish: 0. A failed job is -EIO (BLOCKCOPY_FAILED), one
- * that was removed meanwhile -ENXIO (BLOCKCOPY_NOT_FOUND), no READY within "@timeout_ms" -ETIMEDOUT; -1 is
- * no limit. "@progress" (may be NULL) is called with the state at first, after each event and each
- * "@interval_ms" (-1: events only).
+ * Wait until the job is READY, or ended by pivot or finish: 0. A failed job is -EIO
+ * (BLOCKCOPY_FAILED), one that was removed meanwhile -ENXIO (BLOCKCOPY_NOT_FOUND), no READY
+ * within "@timeout_ms" -ETIMEDOUT; -1 is no limit. "@progress" (may be NULL) is called with the
+ * state at first, after each event and each "@interval_ms" (-1: events only).
  */
 typedef void (*blockcopy_progress_fn)(void *userdata, const struct blockcopy_info *info);
 int blockcopy_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, int interval_ms,
 		   blockcopy_progress_fn progress, void *userdata);
 
 /*
- * Switch a READY job to the destination, with guest writes held at most "@max_blackout_ms" (1..60000), and
- * leave a plain linear table. -EAGAIN (BLOCKCOPY_WRONG_STATE) when not READY or when the budget did not
- * suffice: the copy then goes on. On a job that is pivoted already only the rest is done.
+ * Switch a READY job to the destination, with guest writes held at most "@max_blackout_ms"
+ * (1..60000), and leave a plain linear table. -EAGAIN (BLOCKCOPY_WRONG_STATE) when not READY or
+ * when the budget did not suffice: the copy then goes on. On a job that is pivoted already only
+ * the rest is done.
  */
 int blockcopy_pivot(struct blockcopy *bc, const char *name, unsigned int max_blackout_ms,
 		    uint64_t *ret_blackout_us);
 
 /*
- * Make the destination the image of the device at one instant, stay on the source, take the target out.
- * Errors as blockcopy_pivot().
+ * Make the destination the image of the device at one instant, stay on the source, take the
+ * target out. Errors as blockcopy_pivot().
  */
 int blockcopy_finish(struct blockcopy *bc, const char *name, unsigned int max_blackout_ms,
 		     uint64_t *ret_blackout_us);
 
 /*
- * Put the source back as it was; the destination is then of no use (unless the job was finished). Works
- * without the destination, and in each state but pivoted. No job on the device: 0 when "@missing_ok", else
- * BLOCKCOPY_NOT_FOUND.
+ * Put the source back as it was; the destination is then of no use (unless the job was finished).
+ * Works without the destination, and in each state but pivoted. No job on the device: 0 when
+ * "@missing_ok", else BLOCKCOPY_NOT_FOUND.
  */
 int blockcopy_abort(struct blockcopy *bc, const char *name, bool missing_ok);
 
@@ -166,17 +176,19 @@ int blockcopy_set_bandwidth(struct blockcopy *bc, const char *name, uint64_t byt
 int blockcopy_set_buf_size(struct blockcopy *bc, const char *name, uint64_t bytes);
 
 /*
- * Finish or undo what an interrupted controller left, on NAME or (NULL) on all devices: each deed is a
- * BLOCKCOPY_LOG_INFO line. A running job is left alone.
+ * Finish or undo what an interrupted controller left, on NAME or (NULL) on all devices: each deed
+ * is a BLOCKCOPY_LOG_INFO line. A running job is left alone.
  */
 int blockcopy_recover(struct blockcopy *bc, const char *name, unsigned int *ret_deeds);
 
 /* Give a plain disk or partition a dm device NAME, one linear line over the whole of it. */
 int blockcopy_attach(struct blockcopy *bc, const char *device, const char *name);
-/* Remove what blockcopy_attach() made, also after a pivot; refused while it is open or has a job. */
+/*
+ * Remove what blockcopy_attach() made, also after a pivot; refused while it is open or has a job.
+ */
 int blockcopy_detach(struct blockcopy *bc, const char *name);
 
-/* ---- looking ----------------------------------------------------------------------------------------- */
+/* ---- looking ---- */
 
 /* The job on NAME. No job or no device: -ENXIO, BLOCKCOPY_NOT_FOUND. */
 int blockcopy_info_get(struct blockcopy *bc, const char *name, struct blockcopy_info **ret_info);
@@ -188,7 +200,8 @@ void blockcopy_info_list_free(struct blockcopy_info **list, size_t n);
 
 /* Strings are owned by the info object. */
 const char *blockcopy_info_name(const struct blockcopy_info *i);
-const char *blockcopy_info_uuid(const struct blockcopy_info *i);	/* of the dm device, "" without */
+/* Of the dm device, "" without. */
+const char *blockcopy_info_uuid(const struct blockcopy_info *i);
 enum blockcopy_state blockcopy_info_state(const struct blockcopy_info *i);
 const char *blockcopy_info_state_word(const struct blockcopy_info *i);
 bool blockcopy_info_ready(const struct blockcopy_info *i);
@@ -225,7 +238,7 @@ const char *blockcopy_info_destination(const struct blockcopy_info *i);
 /* A sentence for a word of blockcopy_info_error(); static, the word itself when it is not known. */
 const char *blockcopy_error_word_explain(const char *word);
 
-/* ---- following --------------------------------------------------------------------------------------- */
+/* ---- following ---- */
 
 enum blockcopy_change {
 	BLOCKCOPY_CHANGE_FOUND,		/* a job that is there; all of them come first */
@@ -235,14 +248,15 @@ enum blockcopy_change {
 };
 
 /*
- * Follow the job on NAME, or all (NULL). The monitor refers to the handle, which must outlive it, and its
- * errors are the handle's. No job on NAME: BLOCKCOPY_NOT_FOUND.
+ * Follow the job on NAME, or all (NULL). The monitor refers to the handle, which must outlive it,
+ * and its errors are the handle's. No job on NAME: BLOCKCOPY_NOT_FOUND.
  */
-int blockcopy_monitor_new(struct blockcopy *bc, const char *name, struct blockcopy_monitor **ret_monitor);
+int blockcopy_monitor_new(struct blockcopy *bc, const char *name,
+			  struct blockcopy_monitor **ret_monitor);
 void blockcopy_monitor_free(struct blockcopy_monitor *m);
 /*
- * The next change; waits for it at most "@timeout_ms" (-1: for ever), then -ETIMEDOUT. -ENODATA when
- * the one job that is followed has ended and that was reported. The caller frees the info.
+ * The next change; waits for it at most "@timeout_ms" (-1: for ever), then -ETIMEDOUT. -ENODATA
+ * when the one job that is followed has ended and that was reported. The caller frees the info.
  */
 int blockcopy_monitor_next(struct blockcopy_monitor *m, int64_t timeout_ms,
 			   enum blockcopy_change *ret_change, struct blockcopy_info **ret_info);

@@ -54,7 +54,8 @@ static int find_by_dev(struct blockcopy *bc, const char *name, dev_t dev, struct
 	if (bcl_sysfs_read(dev, "dm/name", &dm) < 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
 				"%s: found a block device that is not device-mapper's, needed a dm "
-				"device: `blockcopy attach %s NAME` makes one of it, before it is in use",
+				"device: `blockcopy attach %s NAME` makes one of it, before it is "
+				"in use",
 				name, name);
 	r = bcl_dm_info_by_dev(bc, dev, ret);
 	return r == 0 ? not_found(bc, name) : r;
@@ -70,7 +71,8 @@ static int find_by_path(struct blockcopy *bc, const char *name, struct bcl_dm_in
 		if (S_ISBLK(st.st_mode))
 			return find_by_dev(bc, name, st.st_rdev, ret);
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -ENOTBLK,
-				"%s: found something that is not a block device, needed a dm device",
+				"%s: found something that is not a block device, needed a dm "
+				"device",
 				name);
 	}
 	if (errno != ENOENT && errno != ENOTDIR)
@@ -125,7 +127,8 @@ static int check_table(struct blockcopy *bc, const struct bcl_dm_info *dev,
 				dev->name);
 	if (bcl_table_len(t) == 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
-				"%s: found a device of 0 bytes, needed something to copy", dev->name);
+				"%s: found a device of 0 bytes, needed something to copy",
+				dev->name);
 
 	/* Only a request-based queue has hardware queues. Its kind cannot be changed by a load. */
 	mq = bcl_asprintf("/sys/dev/block/%u:%u/mq", major(dev->dev), minor(dev->dev));
@@ -133,8 +136,8 @@ static int check_table(struct blockcopy *bc, const struct bcl_dm_info *dev,
 		return bcl_oom(bc);
 	if (access(mq, F_OK) == 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
-				"%s: found a request-based dm device (%s), needed a bio-based one: put "
-				"a linear device on top of it", dev->name, t->lines[0].type);
+				"%s: found a request-based dm device (%s), needed a bio-based one: "
+				"put a linear device on top of it", dev->name, t->lines[0].type);
 	return 0;
 }
 
@@ -168,13 +171,13 @@ int bcl_source_check(struct blockcopy *bc, const struct bcl_dm_info *dev,
 	(void)bcl_sysfs_read_u64(dev->dev, "ro", &ro);
 	if (dev->read_only || ro)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EROFS,
-				"%s: found it read-only, needed a writable device (what nobody writes can "
-				"be copied with dd)", dev->name);
+				"%s: found it read-only, needed a writable device (what nobody "
+				"writes can be copied with dd)", dev->name);
 	r = bcl_sysfs_queue(dev->dev, "zoned", &zoned);
 	if (r == 0 && strcmp(zoned, "none"))
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
-				"%s: found a zoned device (%s), needed one without zones", dev->name,
-				zoned);
+				"%s: found a zoned device (%s), needed one without zones",
+				dev->name, zoned);
 
 	if (dev->inactive_table) {
 		r = bcl_dm_table(bc, dev->name, true, &inactive);
@@ -183,8 +186,8 @@ int bcl_source_check(struct blockcopy *bc, const struct bcl_dm_info *dev,
 		/* Ours is what an interrupted start left; the load replaces it. */
 		if (!bcl_table_has(inactive, BLOCKCOPY_TARGET_NAME))
 			return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EBUSY,
-					"%s: found an inactive table, somebody else is changing it; "
-					"needed none (`dmsetup clear` drops it)", dev->name);
+					"%s: found an inactive table, somebody else is changing "
+					"it; needed none (`dmsetup clear` drops it)", dev->name);
 	}
 	*ret_table = TAKE_PTR(t);
 	return 0;

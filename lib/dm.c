@@ -2,9 +2,10 @@
 /*
  * The only file that includes libdevmapper.h.
  *
- * libdevmapper keeps state for the whole process: its control fd, its log function, a list of pending node
- * operations. So each call into it is made under one lock, and that lock is the one static in this library;
- * with it handles of different threads can be used at the same time. It is not held while waiting for udev.
+ * libdevmapper keeps state for the whole process: its control fd, its log function, a list of
+ * pending node operations. So each call into it is made under one lock, and that lock is the one
+ * static in this library; with it handles of different threads can be used at the same time. It
+ * is not held while waiting for udev.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -134,8 +135,8 @@ static int run_task(struct blockcopy *bc, struct dm_task *dmt, int type, const c
 /* ---- udev ---- */
 
 /*
- * Wait for the rules of an event. Not dm_udev_wait(): with a udevd that died it would wait for ever. Called
- * without the lock.
+ * Wait for the rules of an event. Not dm_udev_wait(): with a udevd that died it would wait for
+ * ever. Called without the lock.
  */
 static void wait_udev(uint32_t cookie)
 {
@@ -183,7 +184,8 @@ uint16_t bcl_dm_udev_flags_of(dev_t dev)
 		uint16_t flag;
 	} flags[] = {
 		{ "E:DM_UDEV_DISABLE_DM_RULES_FLAG=1", DM_UDEV_DISABLE_DM_RULES_FLAG },
-		{ "E:DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG=1", DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG },
+		{ "E:DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG=1",
+		  DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG },
 		{ "E:DM_UDEV_DISABLE_DISK_RULES_FLAG=1", DM_UDEV_DISABLE_DISK_RULES_FLAG },
 		{ "E:DM_UDEV_DISABLE_OTHER_RULES_FLAG=1", DM_UDEV_DISABLE_OTHER_RULES_FLAG },
 		{ "E:DM_UDEV_LOW_PRIORITY_FLAG=1", DM_UDEV_LOW_PRIORITY_FLAG },
@@ -459,8 +461,8 @@ static int add_lines(struct blockcopy *bc, struct dm_task *dmt, int type, const 
 }
 
 /*
- * Run a task that makes a uevent. The cookie is waited for on every path, or its semaphore would stay in the
- * system; a task that failed has given back its count itself.
+ * Run a task that makes a uevent. The cookie is waited for on every path, or its semaphore would
+ * stay in the system; a task that failed has given back its count itself.
  */
 static int run_with_cookie(struct blockcopy *bc, struct dm_task *dmt, int type, const char *name,
 			   uint16_t udev_flags, uint32_t *ret_cookie)

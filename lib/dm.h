@@ -2,8 +2,8 @@
 /*
  * Device-mapper calls. dm.c is the only file that includes libdevmapper.h.
  *
- * Names and uuids are as users write them; libdevmapper mangles what the kernel does not take. Functions that
- * fail leave kind and message in the handle, except where "quiet" is said.
+ * Names and uuids are as users write them; libdevmapper mangles what the kernel does not take.
+ * Functions that fail leave kind and message in the handle, except where "quiet" is said.
  */
 #ifndef BCL_DM_H
 #define BCL_DM_H

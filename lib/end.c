@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * How a job leaves the device: the swap back to the source, the swap to the destination, and abort. Each can be
- * repeated, and be done by another process than the one that began.
+ * How a job leaves the device: the swap back to the source, the swap to the destination, and
+ * abort. Each can be repeated, and be done by another process than the one that began.
  */
 #include <inttypes.h>
 
 #include "internal.h"
 
-/* With the job gone the helper has no user. To fail here would say that the swap failed, and it did not. */
+/*
+ * With the job gone the helper has no user. To fail here would say that the swap failed, and it did
+ * not.
+ */
 static void drop_helper(struct blockcopy *bc, const struct bcl_dm_info *helper)
 {
 	struct bcl_saved_error saved;
@@ -86,8 +89,9 @@ int blockcopy_abort(struct blockcopy *bc, const char *name, bool missing_ok)
 				dev.name);
 	}
 	/*
-	 * The kernel would give a completion up for the swap; but when it is just done by then, the swap would
-	 * take writes away that went to the destination. With the lock held nobody begins another one.
+	 * The kernel would give a completion up for the swap; but when it is just done by then,
+	 * the swap would take writes away that went to the destination. With the lock held nobody
+	 * begins another one.
 	 */
 	if (j.status.state == BLOCKCOPY_STATE_ID_COMPLETING) {
 		bcl_job_done(&j);
@@ -97,7 +101,8 @@ int blockcopy_abort(struct blockcopy *bc, const char *name, bool missing_ok)
 	}
 	if (j.status.state == BLOCKCOPY_STATE_ID_PIVOTED)
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EALREADY,
-				"%s: found it pivoted already, needed a job that runs on its source; "
-				"`blockcopy recover %s` completes the pivot", j.dev.name, j.dev.name);
+				"%s: found it pivoted already, needed a job that runs on its "
+				"source; `blockcopy recover %s` completes the pivot",
+				j.dev.name, j.dev.name);
 	return bcl_end_on_source(bc, &j);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Waiting. A dm event tells that something happened, not what: arm the control fd, look at the status, then
- * poll. What happens after the look ends the poll; what happened before was seen.
+ * Waiting. A dm event tells that something happened, not what: arm the control fd, look at the
+ * status, then poll. What happens after the look ends the poll; what happened before was seen.
  */
 #include <poll.h>
 
@@ -12,8 +12,8 @@ int bcl_wait_open(struct blockcopy *bc, struct bcl_wait *ret)
 	int fd = bcl_dm_events_open();
 
 	if (fd < 0)
-		return bcl_fail(bc, BLOCKCOPY_FAILED, fd, "/dev/mapper/control: cannot be opened: %s",
-				strerror(-fd));
+		return bcl_fail(bc, BLOCKCOPY_FAILED, fd,
+				"/dev/mapper/control: cannot be opened: %s", strerror(-fd));
 	*ret = (struct bcl_wait) { .fd = fd, .cancel_fd = bc->cancel_fd };
 	return 0;
 }
@@ -28,8 +28,10 @@ int bcl_wait_arm(struct blockcopy *bc, struct bcl_wait *w)
 {
 	int r = bcl_dm_events_arm(w->fd);
 
-	return r < 0 ? bcl_fail(bc, BLOCKCOPY_FAILED, r, "/dev/mapper/control: cannot wait for events: %s",
-				strerror(-r)) : 0;
+	if (r < 0)
+		return bcl_fail(bc, BLOCKCOPY_FAILED, r,
+				"/dev/mapper/control: cannot wait for events: %s", strerror(-r));
+	return 0;
 }
 
 int bcl_wait_event(struct blockcopy *bc, struct bcl_wait *w, int64_t timeout_ms)
@@ -104,9 +106,9 @@ static int judge(struct blockcopy *bc, const struct bcl_job *j)
 		return 1;
 	if (j->status.state == BLOCKCOPY_STATE_ID_FAILED)
 		return bcl_fail(bc, BLOCKCOPY_FAILED, -EIO,
-				"%s: the copy failed: %s (the device runs on its source; `blockcopy "
-				"resume` tries again, `blockcopy abort` gives up)", j->dev.name,
-				blockcopy_error_word_explain(j->status.error));
+				"%s: the copy failed: %s (the device runs on its source; "
+				"`blockcopy resume` tries again, `blockcopy abort` gives up)",
+				j->dev.name, blockcopy_error_word_explain(j->status.error));
 	return 0;
 }
 

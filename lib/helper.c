@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The helper device: it holds a live table that is not one linear line, so that the job can read and write
- * through it. Known by its uuid, "BLOCKCOPY-" and the uuid (or name) of the device; hidden from udev's rules, as
- * it shows the very data of the device and would take its links over.
+ * The helper device: it holds a live table that is not one linear line, so that the job can read
+ * and write through it. Known by its uuid, "BLOCKCOPY-" and the uuid (or name) of the device;
+ * hidden from udev's rules, as it shows the very data of the device and would take its links
+ * over.
  */
 #include <sys/sysmacros.h>
 
@@ -12,8 +13,9 @@
 #define NAME_SUFFIX "-blockcopy"
 
 /*
- * While a swap is under way both devices have the table, so its targets must bear being there twice: no
- * metadata of their own that two instances would write. dm-thin is one of them, its metadata is the pool's.
+ * While a swap is under way both devices have the table, so its targets must bear being there
+ * twice: no metadata of their own that two instances would write. dm-thin is one of them, its
+ * metadata is the pool's.
  */
 static const char *const twice_ok[] = {
 	"linear", "striped", "crypt", "delay", "flakey", "error", "zero", "dust", "thin", "verity",
@@ -76,9 +78,10 @@ int bcl_helper_check(struct blockcopy *bc, const struct bcl_dm_info *dev, const 
 			k++;
 		if (k == ELEMENTSOF(twice_ok))
 			return bcl_fail(bc, BLOCKCOPY_REFUSED, -EOPNOTSUPP,
-					"%s: found a table with target %s, which cannot be alive in two "
-					"devices at once; needed only targets that can, or one linear line: "
-					"put a linear device on top of it", dev->name, t->lines[i].type);
+					"%s: found a table with target %s, which cannot be alive "
+					"in two devices at once; needed only targets that can, or "
+					"one linear line: put a linear device on top of it",
+					dev->name, t->lines[i].type);
 	}
 	r = bcl_helper_name(bc, dev, &name);
 	if (r < 0)
@@ -88,8 +91,8 @@ int bcl_helper_check(struct blockcopy *bc, const struct bcl_dm_info *dev, const 
 		return r;
 	if (r > 0 && !bcl_is_helper(&other))
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EEXIST,
-				"%s: found another device of this name, needed the name for the helper "
-				"device of %s", name, dev->name);
+				"%s: found another device of this name, needed the name for the "
+				"helper device of %s", name, dev->name);
 	return 0;
 }
 
@@ -109,6 +112,7 @@ int bcl_helper_create(struct blockcopy *bc, const struct bcl_dm_info *dev,
 		      const struct bcl_table *t, struct bcl_dm_info *ret_helper)
 {
 	_cleanup_free_ char *name = NULL, *uuid = NULL;
+	struct bcl_saved_error saved;
 	int r;
 
 	r = bcl_helper_name(bc, dev, &name);
@@ -120,16 +124,21 @@ int bcl_helper_create(struct blockcopy *bc, const struct bcl_dm_info *dev,
 	r = bcl_dm_create(bc, name, uuid, t, bcl_dm_udev_flags_hidden());
 	if (r < 0 && has_keyring_key(t))
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, r,
-				"%s: found its volume key in a kernel keyring that this process cannot "
-				"use, needed a key in the table: open it with cryptsetup "
+				"%s: found its volume key in a kernel keyring that this process "
+				"cannot use, needed a key in the table: open it with cryptsetup "
 				"--disable-keyring", dev->name);
 	if (r < 0)
 		return r;
 	r = bcl_dm_info(bc, name, ret_helper);
 	if (r > 0)
 		return 0;
-	return r < 0 ? r : bcl_fail(bc, BLOCKCOPY_FAILED, -ENXIO,
-				    "%s: vanished right after it was made", name);
+	if (r == 0)
+		r = bcl_fail(bc, BLOCKCOPY_FAILED, -ENXIO, "%s: vanished right after it was made",
+			     name);
+	bcl_error_save(bc, &saved);
+	(void)bcl_dm_remove(bc, name, bcl_dm_udev_flags_hidden());
+	bcl_error_restore(bc, &saved);
+	return r;
 }
 
 int bcl_helper_remove(struct blockcopy *bc, const struct bcl_dm_info *helper)

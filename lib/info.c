@@ -143,7 +143,9 @@ uint64_t blockcopy_info_offset(const struct blockcopy_info *i)
 {
 	uint64_t synced = i->status.synced, len = i->len;
 
-	/* People have taken "offset equals len" for done and lost data: not even by an odd kernel. */
+	/*
+	 * People have taken "offset equals len" for done and lost data: not even by an odd kernel.
+	 */
 	if (!i->status.ready && synced >= len)
 		synced = len ? len - 1 : 0;
 	return synced * 512;

@@ -21,7 +21,9 @@ struct blockcopy {
 	int cancel_fd;
 };
 
-/* Keep kind and message, return "@r" (a negative errno). "%m" is not for it: give the errno text. */
+/*
+ * Keep kind and message, return "@r" (a negative errno). "%m" is not for it: give the errno text.
+ */
 int bcl_fail(struct blockcopy *bc, enum blockcopy_error kind, int r, const char *fmt, ...)
 	_printf_(4, 5);
 #define bcl_oom(bc) bcl_fail(bc, BLOCKCOPY_FAILED, -ENOMEM, "out of memory")
@@ -46,7 +48,9 @@ struct blockcopy_options {
 
 /* ---- device.c: what NAME is ---- */
 
-/* Resolve NAME to a dm device. BLOCKCOPY_NOT_FOUND; BLOCKCOPY_REFUSED for a device that is not dm. */
+/*
+ * Resolve NAME to a dm device. BLOCKCOPY_NOT_FOUND; BLOCKCOPY_REFUSED for a device that is not dm.
+ */
 int bcl_device_find(struct blockcopy *bc, const char *name, struct bcl_dm_info *ret_info);
 /* Checks of a device as the source of a new job. "@ret_table" is its live table. */
 int bcl_source_check(struct blockcopy *bc, const struct bcl_dm_info *dev,
@@ -76,7 +80,10 @@ int bcl_destination_find(struct blockcopy *bc, const char *spec, struct bcl_dest
 /* Every refusal. "@len" in bytes is what the copy needs. Changes nothing. */
 int bcl_destination_check(struct blockcopy *bc, const struct bcl_destination *d,
 			  const struct bcl_dm_info *source, uint64_t len, bool force);
-/* Limits that differ from the source's: BLOCKCOPY_LOG_DETAIL lines; -EINVAL where a pivot cannot be. */
+/*
+ * Limits that differ from the source's: BLOCKCOPY_LOG_DETAIL lines; -EINVAL where a pivot cannot
+ * be.
+ */
 int bcl_destination_compare_limits(struct blockcopy *bc, dev_t source, dev_t destination);
 
 /* ---- helper.c: the device that holds a live table that is more than one linear line ---- */
@@ -93,11 +100,19 @@ int bcl_helper_create(struct blockcopy *bc, const struct bcl_dm_info *dev,
 		      const struct bcl_table *t, struct bcl_dm_info *ret_helper);
 int bcl_helper_remove(struct blockcopy *bc, const struct bcl_dm_info *helper);
 
+/* ---- kmsg.c ---- */
+
+/* The kernel log from here on; -1 where it cannot be read. */
+int bcl_kmsg_open(void);
+/* What device-mapper said of a table for "@dev" since then; NULL nothing. The caller frees. */
+char *bcl_kmsg_reason(int fd, dev_t dev);
+
 /* ---- swap.c ---- */
 
 /*
- * Replace the live table by one load and one resume. Returns 0 only with "@t" live. On failure the device
- * runs on the table that it had, and the inactive slot is empty, unless the message says otherwise.
+ * Replace the live table by one load and one resume. Returns 0 only with "@t" live. On failure
+ * the device runs on the table that it had, and the inactive slot is empty, unless the message
+ * says otherwise.
  */
 int bcl_swap(struct blockcopy *bc, const struct bcl_dm_info *dev, const struct bcl_table *t);
 /* The table that is below a job: the helper's, or linear from the source arguments. */

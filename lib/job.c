@@ -17,9 +17,10 @@ static int malformed(struct blockcopy *bc, const char *name, const char *what, i
 		return bcl_oom(bc);
 	if (r == -EPROTONOSUPPORT)
 		return bcl_fail(bc, BLOCKCOPY_FAILED, r,
-				"%s: found a %s line of another version of the kernel module, needed "
-				"version %d", name, what, BLOCKCOPY_STATUS_VERSION);
-	return bcl_fail(bc, BLOCKCOPY_FAILED, r, "%s: found a %s line that this version cannot read",
+				"%s: found a %s line of another version of the kernel module, "
+				"needed version %d", name, what, BLOCKCOPY_STATUS_VERSION);
+	return bcl_fail(bc, BLOCKCOPY_FAILED, r, 
+			"%s: found a %s line that this version cannot read",
 			name, what);
 }
 
@@ -111,7 +112,8 @@ static int steer(struct blockcopy *bc, const char *name, const char *what, const
 	r = bcl_job_message(bc, &j.dev, "%s", message);
 	if (r == -EBUSY || r == -EINVAL)
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, r,
-				"%s: the kernel refused to %s a job that is %s (%s)", j.dev.name, what,
+				"%s: the kernel refused to %s a job that is %s (%s)",
+				j.dev.name, what,
 				bcl_state_to_string(j.status.state), strerror(-r));
 	return r;
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * One controller at a time changes a device, so that an abort cannot come between the "complete" and the swap
- * of a pivot, and a start cannot take the helper of another start for a leftover.
+ * One controller at a time changes a device, so that an abort cannot come between the "complete"
+ * and the swap of a pivot, and a start cannot take the helper of another start for a leftover.
  *
- * Files in a directory that only root can open: a lock on the device node would stop udev from probing it, for
- * which we wait; one on a world-readable file could be taken by anybody. They hold nothing and may stay.
+ * Files in a directory that only root can open: a lock on the device node would stop udev from
+ * probing it, for which we wait; one on a world-readable file could be taken by anybody. They
+ * hold nothing and may stay.
  */
 #include <fcntl.h>
 #include <sys/file.h>
@@ -43,7 +44,8 @@ int bcl_lock(struct blockcopy *bc, const struct bcl_dm_info *dev)
 					path, strerror(errno));
 		if (bcl_now_ms() > end)
 			return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EBUSY,
-					"%s: another blockcopy command has been changing it for %d s",
+					"%s: another blockcopy command has been changing it for %d "
+					"s",
 					dev->name, LOCK_TIMEOUT_MS / 1000);
 		nanosleep(&pause, NULL);
 	}

@@ -44,7 +44,8 @@ void blockcopy_monitor_free(struct blockcopy_monitor *m)
 	free(m);
 }
 
-int blockcopy_monitor_new(struct blockcopy *bc, const char *name, struct blockcopy_monitor **ret_monitor)
+int blockcopy_monitor_new(struct blockcopy *bc, const char *name,
+			  struct blockcopy_monitor **ret_monitor)
 {
 	_cleanup_(bcl_job_done) struct bcl_job j = {};
 	struct blockcopy_monitor *m;
@@ -75,7 +76,8 @@ int blockcopy_monitor_new(struct blockcopy *bc, const char *name, struct blockco
 	return 0;
 }
 
-static int push(struct blockcopy_monitor *m, enum blockcopy_change what, struct blockcopy_info *info)
+static int push(struct blockcopy_monitor *m, enum blockcopy_change what,
+		struct blockcopy_info *info)
 {
 	struct change *queue = reallocarray(m->queue, m->n_queue + 1, sizeof(*queue));
 

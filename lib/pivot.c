@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The two good ends: pivot and finish. The kernel does the switch, we take the target out afterwards. */
+/*
+ * The two good ends: pivot and finish. The kernel does the switch, we take the target out
+ * afterwards.
+ */
 #include "internal.h"
 
 struct how {
@@ -31,8 +34,9 @@ static int not_ready(struct blockcopy *bc, const struct how *how, const struct b
 static int done_the_other_way(struct blockcopy *bc, const struct how *how, const struct bcl_job *j)
 {
 	return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EALREADY,
-			"%s: found the job %s already, needed it ready to %s; `blockcopy recover %s` "
-			"takes it down", j->dev.name, bcl_state_to_string(j->status.state), how->verb,
+			"%s: found the job %s already, needed it ready to %s; `blockcopy recover "
+			"%s` takes it down",
+			j->dev.name, bcl_state_to_string(j->status.state), how->verb,
 			j->dev.name);
 }
 
@@ -46,7 +50,10 @@ static int check_limits(struct blockcopy *bc, const struct bcl_job *j)
 	return bcl_destination_compare_limits(bc, j->dev.dev, destination);
 }
 
-/* A table that an interrupted command loaded: the kernel does not complete beside a second job table. */
+/*
+ * A table that an interrupted command loaded: the kernel does not complete beside a second job
+ * table.
+ */
 static void clear_leftover(struct blockcopy *bc, const struct bcl_dm_info *dev)
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *inactive = NULL;
@@ -116,7 +123,8 @@ static int complete(struct blockcopy *bc, const struct how *how, const char *nam
 		return done_the_other_way(bc, how, &after);
 	if (after.status.state != how->done)
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
-				"%s: no %s: %s (job is %s, writes were held %llu us of at most %u ms)",
+				"%s: no %s: %s (job is %s, writes were held %llu us of at most %u "
+				"ms)",
 				dev.name, how->verb,
 				blockcopy_error_word_explain(after.status.error),
 				bcl_state_to_string(after.status.state),

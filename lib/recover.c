@@ -42,9 +42,9 @@ static int recover_suspended(struct blockcopy *bc, struct bcl_dm_info *dev, bool
 		if (!explicit_name)
 			return 0;
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EPERM,
-				"%s: found it suspended, with nothing of blockcopy's in its tables; "
-				"needed to know who did it: `dmsetup resume %s` resumes it", dev->name,
-				dev->name);
+				"%s: found it suspended, with nothing of blockcopy's in its "
+				"tables; needed to know who did it: `dmsetup resume %s` resumes it",
+				dev->name, dev->name);
 	}
 	/* What is live is what the guest had last; what is inactive was never used. */
 	if (dev->inactive_table && dev->live_table) {

@@ -46,7 +46,8 @@ static int fill_args(struct blockcopy *bc, struct plan *p, const struct blockcop
 	a->buf_size_set = from->buf_size_set;
 	a->buf_size = from->buf_size;
 	a->paused = from->paused;
-	a->destination = bcl_asprintf("%u:%u", major(p->destination.dev), minor(p->destination.dev));
+	a->destination = bcl_asprintf("%u:%u",
+				      major(p->destination.dev), minor(p->destination.dev));
 	if (!a->destination || copy_word(&a->copy_mode, from->copy_mode) < 0 ||
 	    copy_word(&a->sync, from->sync) < 0 ||
 	    copy_word(&a->detect_zeroes, from->detect_zeroes) < 0)
@@ -99,7 +100,8 @@ static void warn(struct blockcopy *bc, const struct plan *p)
 	bcl_error_save(bc, &saved);
 	if (is_encrypted(bc, p->dev.dev) && !is_encrypted(bc, p->destination.dev))
 		bcl_log(bc, BLOCKCOPY_LOG_WARNING,
-			"%s is encrypted below, %s will hold its plain text unless it is encrypted itself",
+			"%s is encrypted below, %s will hold its plain text unless it is encrypted "
+			"itself",
 			p->dev.name, p->destination.path);
 	if (p->destination.size > bcl_table_len(p->live) * 512)
 		bcl_log(bc, BLOCKCOPY_LOG_DETAIL,
@@ -143,7 +145,8 @@ static int check_module(struct blockcopy *bc)
 	if (r == 0)
 		return bcl_fail(bc, BLOCKCOPY_FAILED, -ENOSYS,
 				"the kernel has no target \"" BLOCKCOPY_TARGET_NAME
-				"\" and could not load its module: `modprobe dm-blockcopy` says why");
+				"\" and could not load its module: `modprobe dm-blockcopy` "
+				"says why");
 	return r < 0 ? r : 0;
 }
 
@@ -167,8 +170,8 @@ static int check_unchanged(struct blockcopy *bc, const struct plan *p)
 
 	if (r == 0 && !bcl_table_equal(now, p->live))
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EBUSY,
-				"%s: found its table changed while the copy was set up, needed it as it "
-				"was", p->dev.name);
+				"%s: found its table changed while the copy was set up, needed it "
+				"as it was", p->dev.name);
 	return r;
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The status line of a blockcopy target as data, see kmod/blockcopy-abi.h. Pure: no I/O, no handle. */
+/*
+ * The status line of a blockcopy target as data, see kmod/blockcopy-abi.h. Pure: no I/O, no handle.
+ */
 #ifndef BCL_STATUS_H
 #define BCL_STATUS_H
 
@@ -37,8 +39,9 @@ struct bcl_status {
 };
 
 /*
- * Return: 0; -EPROTONOSUPPORT another version; -EBADMSG malformed: word count, a number, an unknown state, a
- * key that is missing or given twice. Keys that it does not know are skipped. *ret is written on success only.
+ * Return: 0; -EPROTONOSUPPORT another version; -EBADMSG malformed: word count, a number, an
+ * unknown state, a key that is missing or given twice. Keys that it does not know are skipped.
+ * *ret is written on success only.
  */
 int bcl_status_parse(const char *line, struct bcl_status *ret);
 

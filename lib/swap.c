@@ -4,18 +4,22 @@
 
 #include "internal.h"
 
-/* Are these two the same as far as a swap can tell? The kernel prints arguments in its own order. */
+/*
+ * Are these two the same as far as a swap can tell? The kernel prints arguments in its own order.
+ */
 static bool same_table(const struct bcl_table *a, const struct bcl_table *b)
 {
-	if (bcl_table_is_one(a, BLOCKCOPY_TARGET_NAME) && bcl_table_is_one(b, BLOCKCOPY_TARGET_NAME))
+	if (bcl_table_is_one(a, BLOCKCOPY_TARGET_NAME) &&
+	    bcl_table_is_one(b, BLOCKCOPY_TARGET_NAME))
 		return true;
 	return bcl_table_equal(a, b);
 }
 
 /*
- * A resume that failed leaves the device suspended with the old table or with the new one, or active with the
- * new one in the inactive slot (kernel-side: the swap failed, preresume failed, a signal). In each case: empty
- * the inactive slot, resume. Nothing is logged or allocated for the user before that is done.
+ * A resume that failed leaves the device suspended with the old table or with the new one, or
+ * active with the new one in the inactive slot (kernel-side: the swap failed, preresume failed, a
+ * signal). In each case: empty the inactive slot, resume. Nothing is logged or allocated for the
+ * user before that is done.
  */
 static int recover(struct blockcopy *bc, const char *name, const struct bcl_table *wanted,
 		   uint16_t flags)
@@ -34,8 +38,8 @@ static int recover(struct blockcopy *bc, const char *name, const struct bcl_tabl
 		if (r < 0) {
 			free(saved.message);
 			return bcl_fail(bc, BLOCKCOPY_FAILED, r,
-					"%s: found it suspended after a failed resume, and a second one "
-					"fails too (%s): `blockcopy recover %s`", name,
+					"%s: found it suspended after a failed resume, and a "
+					"second one fails too (%s): `blockcopy recover %s`", name,
 					strerror(-r), name);
 		}
 		if (bcl_dm_table(bc, name, false, &live) == 0 && same_table(live, wanted)) {
@@ -51,15 +55,18 @@ static int recover(struct blockcopy *bc, const char *name, const struct bcl_tabl
 int bcl_swap(struct blockcopy *bc, const struct bcl_dm_info *dev, const struct bcl_table *t)
 {
 	uint16_t flags = bcl_dm_udev_flags_of(dev->dev);
+	_cleanup_close_ int kmsg = bcl_kmsg_open();
+	_cleanup_free_ char *reason = NULL;
 	int r;
 
 	r = bcl_dm_load(bc, dev->name, t);
-	if (r == -EINVAL || r == -EBUSY)
-		return bcl_fail(bc, BLOCKCOPY_FAILED, r,
-				"%s: the kernel refused the new %s table (%s), the kernel log says why",
-				dev->name, t->lines[0].type, strerror(-r));
-	if (r < 0)
-		return r;
+	if (r < 0) {
+		reason = bcl_kmsg_reason(kmsg, dev->dev);
+		if (!reason)
+			return r;
+		return bcl_fail(bc, BLOCKCOPY_FAILED, r, "%s: the kernel refused the new table: %s",
+				dev->name, reason);
+	}
 	r = bcl_dm_resume(bc, dev->name, flags);
 	if (r < 0)
 		return recover(bc, dev->name, t, flags) == 0 ? 0 : r;
@@ -88,7 +95,8 @@ int bcl_source_table(struct blockcopy *bc, const struct bcl_args *args, uint64_t
 			return r;
 		if (bcl_table_len(t) != len)
 			return bcl_fail(bc, BLOCKCOPY_FAILED, -EINVAL,
-					"%s: found a table of %llu sectors, needed the %llu of the job",
+					"%s: found a table of %llu sectors, needed the %llu of the "
+					"job",
 					helper.name, (unsigned long long)bcl_table_len(t),
 					(unsigned long long)len);
 	} else {

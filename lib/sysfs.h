@@ -25,8 +25,8 @@ int bcl_sysfs_partitions(dev_t dev, struct bcl_devs *to);
 int bcl_sysfs_related(dev_t dev, const char *dir, struct bcl_devs *to);
 
 /*
- * Everything below "@dev" by slaves, with the files and devices that loop devices stand on: for a file the
- * device of its file system. "@dev" itself is not added.
+ * Everything below "@dev" by slaves, with the files and devices that loop devices stand on: for a
+ * file the device of its file system. "@dev" itself is not added.
  */
 int bcl_stack_below(dev_t dev, struct bcl_devs *to);
 

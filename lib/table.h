@@ -35,8 +35,8 @@ bool bcl_table_has(const struct bcl_table *t, const char *type);
 bool bcl_table_is_one(const struct bcl_table *t, const char *type);
 
 /*
- * The text as dmsetup prints it, each line ends with a newline and begins with "@indent". The key of a crypt
- * line is printed as zeroes unless "@show_keys".
+ * The text as dmsetup prints it, each line ends with a newline and begins with "@indent". The key
+ * of a crypt line is printed as zeroes unless "@show_keys".
  */
 int bcl_table_text(const struct bcl_table *t, const char *indent, bool show_keys, char **ret_text);
 
@@ -69,8 +69,9 @@ struct bcl_args {
 
 void bcl_args_done(struct bcl_args *a);
 /*
- * Strict in what it knows: word count, numbers, values and duplicates. An argument it does not know ends the
- * parsing with "unknown" set, so that a job of a newer module can still be pivoted and aborted.
+ * Strict in what it knows: word count, numbers, values and duplicates. An argument it does not
+ * know ends the parsing with "unknown" set, so that a job of a newer module can still be pivoted
+ * and aborted.
  * Return: 0, -EINVAL, -ERANGE, -ENOMEM; *ret is written on success only.
  */
 int bcl_args_parse(const char *params, struct bcl_args *ret);

@@ -21,7 +21,8 @@ void bcl_destination_done(struct bcl_destination *d)
 static int refuse(struct blockcopy *bc, const struct bcl_destination *d, int r, const char *found,
 		  const char *needed)
 {
-	return bcl_fail(bc, BLOCKCOPY_REFUSED, r, "%s: found %s, needed %s", d->path, found, needed);
+	return bcl_fail(bc, BLOCKCOPY_REFUSED, r, "%s: found %s, needed %s", d->path,
+			found, needed);
 }
 
 int bcl_destination_find(struct blockcopy *bc, const char *spec, struct bcl_destination *ret)
@@ -48,8 +49,9 @@ int bcl_destination_find(struct blockcopy *bc, const char *spec, struct bcl_dest
 		return bcl_oom(bc);
 
 	if (stat(d.path, &st) < 0)
-		return bcl_fail(bc, errno == ENOENT ? BLOCKCOPY_NOT_FOUND : BLOCKCOPY_FAILED, -errno,
-				"%s: cannot look at the destination: %s", d.path, strerror(errno));
+		return bcl_fail(bc, errno == ENOENT ? BLOCKCOPY_NOT_FOUND : BLOCKCOPY_FAILED,
+				-errno, "%s: cannot look at the destination: %s", d.path,
+				strerror(errno));
 	if (!S_ISBLK(st.st_mode))
 		return refuse(bc, &d, -ENOTBLK, "something that is not a block device",
 			      "a block device as the destination");
@@ -88,8 +90,8 @@ static int check_stack(struct blockcopy *bc, const struct bcl_destination *d,
 	if (r == 0)
 		r = bcl_sysfs_partitions(d->dev, &parts);
 	if (r < 0)
-		return bcl_fail(bc, BLOCKCOPY_FAILED, r, "%s: its stack cannot be read: %s", d->path,
-				strerror(-r));
+		return bcl_fail(bc, BLOCKCOPY_FAILED, r, "%s: its stack cannot be read: %s",
+				d->path, strerror(-r));
 
 	if (bcl_devs_has(&stack, d->dev))
 		return refuse(bc, d, -EINVAL, "a device that the source stands on",
@@ -147,8 +149,8 @@ static int check_use_of(struct blockcopy *bc, const struct bcl_destination *d, d
 	r = bcl_mounted(dev, &where);
 	if (r > 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EBUSY,
-				"%s: found %smounted on %s, needed a device that nobody uses", d->path,
-				part, where);
+				"%s: found %smounted on %s, needed a device that nobody uses",
+				d->path, part, where);
 	if (r == 0)
 		r = bcl_is_swap(dev);
 	if (r > 0)
@@ -195,8 +197,8 @@ static int check_use(struct blockcopy *bc, const struct bcl_destination *d)
 }
 
 /*
- * The claim catches every user in the kernel, also those that the checks above do not know by name. Opened for
- * reading: closing a device that was open for writing makes udev look at it.
+ * The claim catches every user in the kernel, also those that the checks above do not know by
+ * name. Opened for reading: closing a device that was open for writing makes udev look at it.
  */
 static int check_claim(struct blockcopy *bc, const struct bcl_destination *d)
 {
@@ -273,8 +275,8 @@ int bcl_destination_check(struct blockcopy *bc, const struct bcl_destination *d,
 }
 
 /*
- * A table's limits are those of its devices, so they change with a pivot. What the guest cannot know of
- * would break it; the rest costs speed.
+ * A table's limits are those of its devices, so they change with a pivot. What the guest cannot
+ * know of would break it; the rest costs speed.
  */
 int bcl_destination_compare_limits(struct blockcopy *bc, dev_t source, dev_t destination)
 {

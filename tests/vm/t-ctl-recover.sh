@@ -127,9 +127,54 @@ step=1
 [ "$case_slow" -lt 10 ] || step=3
 guest_on guest "$pair" -p 2000
 
+# The guest's data goes with it: to the two lines, as they were.
+swap_back() {
+	blockcopy start "$pair" "$d" --force --pivot --max-blackout 10000 > /dev/null
+	swap_table "$pair" "$two"
+}
+
 not_completing_if_job() {
 	! is_job || not_completing "$pair"
 }
+
+# failed_at N COMMAND...: its Nth ioctl is not made and gives an error. 0 when the command had fewer.
+failed_at() {
+	local n=$1 status=0
+	shift
+	strace -qq -o "$case_dir/strace" -e trace=ioctl -e "inject=ioctl:error=ENOMEM:when=$n" "$@" > /dev/null 2> "$case_dir/err" || status=$?
+	[ $status -lt 124 ] || fail "$* with ioctl $n failing: exit status $status"
+	! grep -q INJECTED "$case_dir/strace"
+}
+
+check "start, each ioctl failing: nothing is left, or the job runs"
+for ((n = 1; ; n += step)); do
+	ended=
+	! failed_at $n blockcopy start "$pair" "$c" --force || ended=yes
+	serves
+	is_job || back_to_source
+	blockcopy abort "$pair" > /dev/null
+	back_to_source
+	[ -z "$ended" ] || break
+done
+echo "  $n calls"
+
+check "pivot, each ioctl failing"
+for ((n = 1; ; n += step)); do
+	blockcopy start "$pair" "$c" --force --wait > /dev/null
+	ended=
+	! failed_at $n blockcopy pivot "$pair" --max-blackout 10000 || ended=yes
+	serves
+	wait_for 20 not_completing_if_job
+	! is_job || blockcopy pivot "$pair" --max-blackout 10000 > /dev/null
+	plain "$pair" "$c"
+	blockcopy recover > /dev/null
+	no_helper "$pair"
+	[ -z "$ended" ] || break
+	# Back to two lines.
+	swap_back
+done
+echo "  $n calls"
+swap_back
 
 check "start, killed before each ioctl"
 for ((n = 1; ; n += step)); do

@@ -212,6 +212,14 @@ dmsetup create "$two-blockcopy" --table "0 8 zero"
 refuses 6 "found another device of this name" blockcopy start "$two" "$dst"
 dmsetup remove "$two-blockcopy"
 
+check "what only the kernel can know: its own words, and the helper is gone again"
+dm_new huge "0 $((1 << 40)) zero"
+dm_new huge_to "0 $((1 << 40)) zero"
+refuses 1 "the kernel refused the new table: blockcopy: " blockcopy start "$huge" "/dev/mapper/$huge_to" --granularity 4K
+no_helper "$huge"
+dmsetup remove "$huge"
+dmsetup remove "$huge_to"
+
 check "attach, detach"
 refuses 6 "found a dm device already" blockcopy attach "/dev/mapper/$disk" "$case_id-att"
 refuses 6 "found it in use" blockcopy attach "$src" "$case_id-att"
