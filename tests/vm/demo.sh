@@ -2,10 +2,10 @@
 # The demo, in a guest: a disk with a file system, a database and verified writes is copied to another disk and switched to it, live.
 # Then the old disk is filled with noise, and everything has to be right: it can only come from the copy.
 #
-# demo.sh LIST: LIST names the files for the file system, relative to /. Takes two disks in $BLOCKCOPY_DISKS.
+# demo.sh SUMS: SUMS is md5sum's list of the files that go into the file system, relative to /. Takes two disks in $BLOCKCOPY_DISKS.
 set -euo pipefail
 read -r old new <<< "$BLOCKCOPY_DISKS"
-list=$1
+sums=$1
 top=/mnt/vm1
 work=/run/demo
 begin=$SECONDS
@@ -35,10 +35,9 @@ make_device() {
 fill_files() {
 	say "more than 500 MB of this machine's own files"
 	mkdir $top/files
-	tar -C / -cf - --no-recursion --verbatim-files-from -T "$list" | tar -C $top/files -xf -
+	tar -C / -cf - --no-recursion --verbatim-files-from -T <(cut -c 35- "$sums") | tar -C $top/files -xf -
 	run sync -f $top
-	(cd $top/files && find . -type f -print0 | sort -z | xargs -0 md5sum) > $work/md5
-	echo "$(wc -l < $work/md5) files, $(du -sm $top/files | cut -f 1) MB, their checksums kept in memory"
+	echo "$(wc -l < "$sums") files, $(du -sm $top/files | cut -f 1) MB"
 	[ "$(du -sm $top/files | cut -f 1)" -ge 500 ] || fail "this machine has too few files"
 }
 
@@ -66,8 +65,8 @@ start_database() {
 # Each block is written once, at a rate that lasts beyond the switch; when all is written fio reads it back and compares.
 start_fio() {
 	say "fio: random writes, checksummed, past the page cache; it reads all of them back at its end"
-	run fio --name=verify --filename=$top/fio.data --size=128M --rw=randwrite --bsrange=4k-64k --direct=1 --ioengine=libaio \
-		--iodepth=8 --rate=2500k --verify=crc32c --verify_fatal=1 --do_verify=1 --fallocate=none --randrepeat=0 \
+	run fio --name=verify --filename=$top/fio.data --size=160M --rw=randwrite --bsrange=4k-64k --direct=1 --ioengine=libaio \
+		--iodepth=8 --rate=1600k --verify=crc32c --verify_fatal=1 --do_verify=1 --fallocate=none --randrepeat=0 \
 		--output-format=json --output=$work/fio.json &
 	fio=$!
 	sleep 3
@@ -88,11 +87,14 @@ copy() {
 
 spoil_source() {
 	say "the old disk $old is overwritten with noise"
-	dd if=/dev/urandom of=$work/noise bs=1M count=16 status=none
-	local mb
+	local mb offset
 	mb=$(($(blockdev --getsize64 "$old") / 1048576))
-	run dd if=<(while cat $work/noise; do :; done 2> /dev/null) of="$old" bs=1M count=$mb iflag=fullblock oflag=direct status=none
+	dd if=/dev/urandom of=$work/noise bs=1M count=10 status=none
+	for ((offset = 0; offset < mb; offset += 10)); do
+		dd if=$work/noise of="$old" bs=10M oflag=direct,seek_bytes seek=${offset}M status=none
+	done
 	rm $work/noise
+	echo "$mb MiB written"
 }
 
 # A pause of the device shows as the largest latency of a single write.
@@ -119,8 +121,8 @@ check_disk() {
 	echo 3 > /proc/sys/vm/drop_caches
 	run fsck.ext4 -fn /dev/mapper/vm1 || fail "fsck"
 	run mount -o ro /dev/mapper/vm1 $top
-	(cd $top/files && md5sum --quiet -c $work/md5) || fail "files differ"
-	echo "$(wc -l < $work/md5) files as they were"
+	(cd $top/files && md5sum --quiet -c "$sums") || fail "files differ"
+	echo "$(wc -l < "$sums") files with the checksums they have on the host"
 	[ "$(run_sql 'PRAGMA integrity_check')" = ok ] || fail "the database is damaged"
 	[ "$(run_sql 'SELECT count(*) FROM journal')" = "$(cat $work/committed)" ] || fail "transactions are missing"
 	[ "$(run_sql 'SELECT sum(amount) FROM account')" = 200000 ] || fail "the balance is wrong"
