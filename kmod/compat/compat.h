@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What older kernels lack, in the form of the newest: the rest of the code is written for that one, and no other
- * file has an #if on features of the kernel. Each BC_HAVE_ has a probe of its name here, which tells more.
+ * What older kernels lack, in the form of the newest: the rest of the code is written for that one,
+ * and no other file has an #if on features of the kernel. Each BC_HAVE_ has a probe of its name
+ * here, which tells more.
  */
 #ifndef BC_COMPAT_H
 #define BC_COMPAT_H

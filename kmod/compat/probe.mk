@@ -2,13 +2,15 @@
 #
 # Included by Kbuild: makes compat_config.h from the probe_*.c here.
 #
-# Each probe is compiled with the very command that kbuild has for a file of the module, so that the compiler,
-# its flags and the headers are those that count, whoever called: make, dkms, clang, another ARCH. kbuild's
-# if_changed runs it again when a probe or that command changes, and when other headers came to the same place.
+# Each probe is compiled with the very command that kbuild has for a file of the module, so that the
+# compiler, its flags and the headers are those that count, whoever called: make, dkms, clang,
+# another ARCH. kbuild's if_changed runs it again when a probe or that command changes, and when
+# other headers came to the same place.
 
 bc-probes := $(wildcard $(src)/compat/probe_*.c) $(wildcard $(src)/compat/control_*.c)
 bc-headers = $(wildcard $(addprefix $(objtree)/,Module.symvers include/generated/autoconf.h \
-		include/generated/utsrelease.h include/generated/utsversion.h include/generated/compile.h))
+		include/generated/utsrelease.h include/generated/utsversion.h \
+		include/generated/compile.h))
 
 quiet_cmd_bc_probe = PROBE   $@
       cmd_bc_probe = : $(shell cat $(bc-headers) /dev/null | cksum); \

@@ -3,11 +3,12 @@
 #
 # probe.sh DIR OUT COMPILER FLAGS...
 #
-# Compile each DIR/probe_<what>.c and write OUT: "#define BC_HAVE_<WHAT> 1" where that works, a comment
-# where it does not. What the compiler said is kept in probe.log beside OUT.
+# Compile each DIR/probe_<what>.c and write OUT: "#define BC_HAVE_<WHAT> 1" where that works, a
+# comment where it does not. What the compiler said is kept in probe.log beside OUT.
 #
-# A probe that does not compile is believed only because two controls were right before: one that must compile
-# and one that must not. Else a missing package would silently select the oldest kernel's branch of everything.
+# A probe that does not compile is believed only because two controls were right before: one that
+# must compile and one that must not. Else a missing package would silently select the oldest
+# kernel's branch of everything.
 set -eu
 
 dir=$1
@@ -54,7 +55,7 @@ if compile "$dir/control_fails.c" "$@"; then
 	fail "compat: no probe can be believed: control_fails.c compiles."
 fi
 grep -q bc_no_such_function "$tmp.log" ||
-	fail "compat: no probe can be believed: control_fails.c fails for another reason than its own."
+	fail "compat: no probe can be believed: control_fails.c fails for another reason."
 
 echo "/* Made by probe.sh; see probe.log for why. */" > "$tmp.h"
 for probe in "$dir"/probe_*.c; do

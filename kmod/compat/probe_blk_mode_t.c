@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Since 6.5, 05bdb9965305 ("block: replace fmode_t with a block-specific type for block open flags").
- * Without: error: unknown type name 'blk_mode_t'. Kernels without: 6.1 to 6.4.
+ * Since 6.5, 05bdb9965305 ("block: replace fmode_t with a block-specific type for block open
+ * flags"). Without: error: unknown type name 'blk_mode_t'. Kernels without: 6.1 to 6.4.
  */
 #include <linux/blkdev.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The dirty bitmap of kmod/bc-bitmap.c: against a naive model, at the edges, and with markers and a copier that
- * really run at the same time.
+ * The dirty bitmap of kmod/bc-bitmap.c: against a naive model, at the edges, and with markers and a
+ * copier that really run at the same time.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -20,8 +20,8 @@
 #define GROUP	BC_SUMMARY_BITS
 
 static const unsigned long sizes[] = {
-	1, 2, 63, 64, 65, 127, 128, 1000, GROUP - 1, GROUP, GROUP + 1, 2 * GROUP - 64, 3 * GROUP + 17,
-	64 * GROUP, 65 * GROUP + 5,
+	1, 2, 63, 64, 65, 127, 128, 1000, GROUP - 1, GROUP, GROUP + 1, 2 * GROUP - 64,
+	3 * GROUP + 17, 64 * GROUP, 65 * GROUP + 5,
 };
 
 static void setup_bitmap(struct bc_bitmap *b, unsigned long nbits, bool set)
@@ -151,8 +151,8 @@ END_TEST
 START_TEST(edges)
 {
 	static const unsigned long at[] = {
-		0, 1, 62, 63, 64, 65, 127, 128, GROUP - 65, GROUP - 64, GROUP - 1, GROUP, GROUP + 1, GROUP + 63,
-		2 * GROUP - 1, 2 * GROUP, 3 * GROUP + 15, 3 * GROUP + 16,
+		0, 1, 62, 63, 64, 65, 127, 128, GROUP - 65, GROUP - 64, GROUP - 1, GROUP,
+		GROUP + 1, GROUP + 63, 2 * GROUP - 1, 2 * GROUP, 3 * GROUP + 15, 3 * GROUP + 16,
 	};
 	const unsigned long nbits = 3 * GROUP + 17;
 	unsigned int i, j, k;
@@ -164,13 +164,16 @@ START_TEST(edges)
 			struct bc_bitmap b;
 
 			setup_bitmap(&b, nbits, false);
-			unit_assert_eq(bc_bitmap_mark(&b, first, last), model_set(&m, first, last, true));
+			unit_assert_eq(bc_bitmap_mark(&b, first, last),
+				       model_set(&m, first, last, true));
 			assert_same(&b, &m);
 			unit_assert_eq(bc_bitmap_mark(&b, first, last), 0);
 			for (k = 0; k < ARRAY_SIZE(at); k++) {
 				assert_next(&b, &m, at[k]);
-				unit_assert_eq(bc_bitmap_run(&b, at[k], ~0UL), model_run(&m, at[k], ~0UL));
-				unit_assert_eq(bc_bitmap_run(&b, at[k], 65), model_run(&m, at[k], 65));
+				unit_assert_eq(bc_bitmap_run(&b, at[k], ~0UL),
+					       model_run(&m, at[k], ~0UL));
+				unit_assert_eq(bc_bitmap_run(&b, at[k], 65),
+					       model_run(&m, at[k], 65));
 			}
 
 			/* All but the ends, then all. */
@@ -179,7 +182,8 @@ START_TEST(edges)
 						  model_set(&m, first + 1, last - 1, false));
 				assert_same(&b, &m);
 			}
-			unit_assert_eq(bc_bitmap_clear(&b, 0, nbits - 1), model_set(&m, 0, nbits - 1, false));
+			unit_assert_eq(bc_bitmap_clear(&b, 0, nbits - 1),
+				       model_set(&m, 0, nbits - 1, false));
 			assert_same(&b, &m);
 			unit_assert_eq(bc_bitmap_clear(&b, 0, nbits - 1), 0);
 
@@ -187,11 +191,13 @@ START_TEST(edges)
 			bc_bitmap_exit(&b);
 			setup_bitmap(&b, nbits, true);
 			model_set(&m, 0, nbits - 1, true);
-			unit_assert_eq(bc_bitmap_clear(&b, first, last), model_set(&m, first, last, false));
+			unit_assert_eq(bc_bitmap_clear(&b, first, last),
+				       model_set(&m, first, last, false));
 			assert_same(&b, &m);
 			for (k = 0; k < ARRAY_SIZE(at); k++) {
 				assert_next(&b, &m, at[k]);
-				unit_assert_eq(bc_bitmap_run(&b, at[k], ~0UL), model_run(&m, at[k], ~0UL));
+				unit_assert_eq(bc_bitmap_run(&b, at[k], ~0UL),
+					       model_run(&m, at[k], ~0UL));
 			}
 			bc_bitmap_exit(&b);
 			free(m.dirty);
@@ -230,7 +236,8 @@ START_TEST(past_the_end)
 END_TEST
 
 /* A range that is short, long, aligned or not. */
-static void random_range(uint64_t *state, unsigned long nbits, unsigned long *first, unsigned long *last)
+static void random_range(uint64_t *state, unsigned long nbits, unsigned long *first,
+			 unsigned long *last)
 {
 	static const unsigned long lengths[] = { 1, 1, 2, 64, 65, 200, GROUP, 3 * GROUP };
 	unsigned long length = lengths[unit_below(state, ARRAY_SIZE(lengths))];
@@ -252,14 +259,17 @@ START_TEST(random_against_model)
 
 	setup_bitmap(&b, nbits, _i % 2);
 	for (i = 0; i < steps; i++) {
-		unsigned long first, last, from = unit_below(&state, nbits + 2), max = unit_below(&state, 5000);
+		unsigned long from = unit_below(&state, nbits + 2), max = unit_below(&state, 5000);
+		unsigned long first, last;
 
 		random_range(&state, nbits, &first, &last);
 		/* Long phases that tend to empty it, and others that tend to fill it. */
 		if (unit_below(&state, 10) < (i / 500 % 2 ? 2 : 8))
-			unit_assert_eq(bc_bitmap_mark(&b, first, last), model_set(&m, first, last, true));
+			unit_assert_eq(bc_bitmap_mark(&b, first, last),
+				       model_set(&m, first, last, true));
 		else
-			unit_assert_eq(bc_bitmap_clear(&b, first, last), model_set(&m, first, last, false));
+			unit_assert_eq(bc_bitmap_clear(&b, first, last),
+				       model_set(&m, first, last, false));
 
 		unit_assert_eq(bc_bitmap_count(&b), m.count);
 		assert_next(&b, &m, from);
@@ -315,8 +325,9 @@ static double seconds(void)
 }
 
 /*
- * The job of a copier, and its guests. "Source" and "destination" hold, for each marker, the number of its last
- * write to a region; a copy takes all of a region's over. A plain store is what a device's DMA is.
+ * The job of a copier, and its guests. "Source" and "destination" hold, for each marker, the number
+ * of its last write to a region; a copy takes all of a region's over. A plain store is what a
+ * device's DMA is.
  */
 struct race {
 	struct bc_bitmap b;
@@ -410,7 +421,9 @@ static void wait_copied(struct race *race, unsigned int m, unsigned long r, unsi
 	unsigned long spins;
 	double since = 0;
 
-	for (spins = 1; smp_load_acquire(&race->destination[m][r]) < seq && !READ_ONCE(race->failed); spins++) {
+	for (spins = 1; smp_load_acquire(&race->destination[m][r]) < seq; spins++) {
+		if (READ_ONCE(race->failed))
+			return;
 		if (spins % 256)
 			continue;
 		sched_yield();
@@ -422,8 +435,8 @@ static void wait_copied(struct race *race, unsigned int m, unsigned long r, unsi
 }
 
 /* With @delays the atomic operations take their time, see SHIM_RACE_POINT(). */
-static void run_race(struct race *race, unsigned long nbits, unsigned int markers, unsigned long rounds,
-		     void *(*marker)(void *), bool delays)
+static void run_race(struct race *race, unsigned long nbits, unsigned int markers,
+		     unsigned long rounds, void *(*marker)(void *), bool delays)
 {
 	struct marker threads[MARKERS];
 	pthread_t thread;
@@ -463,8 +476,8 @@ static void run_race(struct race *race, unsigned long nbits, unsigned int marker
 static struct race race;
 
 /*
- * Stores that miss every cache: as stores become visible in order, they hold back the next one, and with it widen
- * the window in which it is not visible yet, from nothing to some 100 ns.
+ * Stores that miss every cache: as stores become visible in order, they hold back the next one, and
+ * with it widen the window in which it is not visible yet, from nothing to some 100 ns.
  */
 static unsigned long cold[8 << 20 >> 3];
 
@@ -477,8 +490,8 @@ static void delay_stores(uint64_t *state)
 }
 
 /*
- * I1, by the smp_mb() of bc_bitmap_mark(): a second write finds the bit of the first still set, while the copier
- * is about to clear it and read.
+ * I1, by the smp_mb() of bc_bitmap_mark(): a second write finds the bit of the first still set,
+ * while the copier is about to clear it and read.
  */
 static void *mark_twice(void *arg)
 {
@@ -546,8 +559,8 @@ static void *mark_emptied(void *arg)
 	unsigned long i, seq = 0;
 
 	for (i = 0; i < me->rounds && !READ_ONCE(race->failed); i++) {
-		unsigned long base = unit_below(&me->state, 4) * GROUP, other = base + GROUP - 1 - me->nr;
-		unsigned long r = base + me->nr;
+		unsigned long base = unit_below(&me->state, 4) * GROUP;
+		unsigned long r = base + me->nr, other = base + GROUP - 1 - me->nr;
 
 		/* The copier goes to empty the group for the one, and meets the other. */
 		WRITE_ONCE(race->source[me->nr][other], ++seq);

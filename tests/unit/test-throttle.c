@@ -16,8 +16,8 @@ static u64 depth(u64 rate)
 }
 
 /*
- * Send pieces of @piece bytes for @time ns of a clock that starts at *@now, looking again @late ns after the time
- * that was told. Returns the bytes sent.
+ * Send pieces of @piece bytes for @time ns of a clock that starts at *@now, looking again @late ns
+ * after the time that was told. Returns the bytes sent.
  */
 static u64 send_for(struct bc_throttle *t, u64 *now, u64 time, u64 piece, u64 late)
 {
@@ -61,7 +61,8 @@ START_TEST(unlimited)
 END_TEST
 
 static const u64 rates[] = {
-	1, 999, 4096, 65536, 1000 * 1000, 1 << 20, 100 << 20, 999999937, 1 << 30, 40ULL << 30, 1ULL << 44,
+	1, 999, 4096, 65536, 1000 * 1000, 1 << 20, 100 << 20, 999999937, 1 << 30, 40ULL << 30,
+	1ULL << 44,
 };
 
 START_TEST(long_run_rate)
@@ -79,12 +80,14 @@ START_TEST(long_run_rate)
 				struct bc_throttle t;
 
 				/* Long enough for a thousand pieces. */
-				time = max_t(u64, (double)pieces[j] * 1000 * SEC / rates[i], SEC / 10);
+				time = (double)pieces[j] * 1000 * SEC / rates[i];
+				time = max(time, SEC / 10);
 				bc_throttle_init(&t, rates[i], now);
 				if (lates[k] == 4 * MSEC)
 					time = max(time, SEC);
 				/* Not those that take for ever to simulate. */
-				if (rates[i] * (double)time / SEC / pieces[j] > unit_scaled(3000000) ||
+				if ((double)rates[i] * time / SEC / pieces[j] >
+				    unit_scaled(3000000) ||
 				    time / BC_THROTTLE_WAIT_MAX > unit_scaled(5000000))
 					continue;
 				sent = send_for(&t, &now, time, pieces[j], lates[k]);
@@ -315,8 +318,8 @@ END_TEST
 START_TEST(extremes)
 {
 	static const u64 values[] = {
-		0, 1, 2, 9, 10, 11, 65535, 65536, 1000000000, 1ULL << 32, 18446744073, 18446744074, 1ULL << 53,
-		S64_MAX - 1ULL, S64_MAX, S64_MAX + 1ULL, U64_MAX - 1, U64_MAX,
+		0, 1, 2, 9, 10, 11, 65535, 65536, 1000000000, 1ULL << 32, 18446744073, 18446744074,
+		1ULL << 53, S64_MAX - 1ULL, S64_MAX, S64_MAX + 1ULL, U64_MAX - 1, U64_MAX,
 	};
 	const unsigned int n = ARRAY_SIZE(values);
 	unsigned int a, b, c, d;

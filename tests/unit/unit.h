@@ -2,7 +2,8 @@
 /*
  * What the check programs share.
  *
- * Environment: UNIT_SEED repeats a run of the random tests, UNIT_SCALE is percent of their usual length.
+ * Environment: UNIT_SEED repeats a run of the random tests, UNIT_SCALE is percent of their usual
+ * length.
  */
 #ifndef UNIT_H
 #define UNIT_H
@@ -10,7 +11,7 @@
 #include <check.h>
 #include <stdint.h>
 
-/* Like ck_assert*(), which write to a pipe each time: these do so only when they fail, for the inner loops. */
+/* For inner loops: ck_assert*() write to a pipe each time, these only when they fail. */
 #define unit_assert(cond)						\
 	do {								\
 		if (!(cond))						\
@@ -31,7 +32,7 @@ uint64_t unit_random(uint64_t *state);
 /* A random number below @n. */
 uint64_t unit_below(uint64_t *state, uint64_t n);
 
-/* The seed of this run, printed once with the name of the program so that a failure can be repeated. */
+/* The seed of this run; it is printed, so that a failure can be repeated. */
 uint64_t unit_seed(void);
 
 /* @n scaled by UNIT_SCALE, at least 1. */

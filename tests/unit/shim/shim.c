@@ -68,7 +68,7 @@ int scnprintf(char *buf, size_t size, const char *format, ...)
 	return (size_t)n < size ? n : (int)size - 1;
 }
 
-/* As lib/kstrtox.c: a sign "+" and one newline at the end are fine, blanks and anything else are not. */
+/* As lib/kstrtox.c: a sign "+" and one newline at the end are fine, anything else is not. */
 int kstrtoull(const char *s, unsigned int base, unsigned long long *ret)
 {
 	unsigned long long value;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel's rules of order: an operation that returns a value is a full barrier on both sides, one that does
- * not orders nothing.
+ * The kernel's rules of order: an operation that returns a value is a full barrier on both sides,
+ * one that does not orders nothing.
  */
 #ifndef SHIM_LINUX_ATOMIC_H
 #define SHIM_LINUX_ATOMIC_H
@@ -14,7 +14,7 @@
 #define smp_load_acquire(p)		__atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define smp_store_release(p, v)		__atomic_store_n(p, v, __ATOMIC_RELEASE)
 
-/* What a read-modify-write needs beside itself to be a full barrier: on x86 nothing, its lock prefix is one. */
+/* What makes a read-modify-write a full barrier: on x86 it is one already, by its lock prefix. */
 #if defined(__x86_64__) || defined(__i386__)
 #define SHIM_FULL_BARRIER()		barrier()
 #else
@@ -24,8 +24,9 @@
 #define smp_mb__after_atomic()		SHIM_FULL_BARRIER()
 
 /*
- * Between a look at something and the atomic operation that acts on it is where others get in. With shim_race set,
- * each operation is sometimes delayed, by a few instructions or until another thread ran, so that they do.
+ * Between a look at something and the atomic operation that acts on it is where others get in. With
+ * shim_race set, each operation is sometimes delayed, by a few instructions or until another thread
+ * ran, so that they do.
  */
 extern bool shim_race;
 void shim_delay(void);
@@ -66,20 +67,20 @@ static inline void name##_dec(type *v)							\
 {											\
 	name##_sub(1, v);								\
 }											\
-SHIM_ATOMIC_FETCH(name, type, value, fetch_add, __atomic_fetch_add(&v->counter, i, __ATOMIC_SEQ_CST))	\
-SHIM_ATOMIC_FETCH(name, type, value, fetch_sub, __atomic_fetch_sub(&v->counter, i, __ATOMIC_SEQ_CST))	\
-SHIM_ATOMIC_FETCH(name, type, value, fetch_or, __atomic_fetch_or(&v->counter, i, __ATOMIC_SEQ_CST))	\
-SHIM_ATOMIC_FETCH(name, type, value, fetch_and, __atomic_fetch_and(&v->counter, i, __ATOMIC_SEQ_CST))	\
-SHIM_ATOMIC_FETCH(name, type, value, fetch_andnot, __atomic_fetch_and(&v->counter, ~i, __ATOMIC_SEQ_CST))
+SHIM_ATOMIC_FETCH(name, type, value, fetch_add, add, i)					\
+SHIM_ATOMIC_FETCH(name, type, value, fetch_sub, sub, i)					\
+SHIM_ATOMIC_FETCH(name, type, value, fetch_or, or, i)					\
+SHIM_ATOMIC_FETCH(name, type, value, fetch_and, and, i)					\
+SHIM_ATOMIC_FETCH(name, type, value, fetch_andnot, and, ~i)
 
-#define SHIM_ATOMIC_FETCH(name, type, value, op, expr)					\
-static inline value name##_##op(value i, type *v)					\
+#define SHIM_ATOMIC_FETCH(name, type, value, func, op, arg)				\
+static inline value name##_##func(value i, type *v)					\
 {											\
 	value old;									\
 											\
 	SHIM_RACE_POINT();								\
 	SHIM_FULL_BARRIER();								\
-	old = expr;									\
+	old = __atomic_fetch_##op(&v->counter, arg, __ATOMIC_SEQ_CST);			\
 	SHIM_FULL_BARRIER();								\
 	return old;									\
 }

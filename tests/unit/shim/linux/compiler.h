@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Included first into every file of the kernel that is compiled here, as kbuild does with its own. */
+/* Included first into every file of the kernel that is compiled here, as by kbuild. */
 #ifndef SHIM_LINUX_COMPILER_H
 #define SHIM_LINUX_COMPILER_H
 
