@@ -319,6 +319,13 @@ held_or_gone() {
 	status_is "$1" held 1 || gone "$2"
 }
 
+# in_flight NAME COUNT: that many requests at least
+in_flight() {
+	local reads writes
+	read -r reads writes < "/sys/dev/block/$(devno "/dev/mapper/$1")/inflight"
+	[ $((reads + writes)) -ge "$2" ]
+}
+
 # compare_legs A B [BYTES]: equal from the first byte to the last.
 compare_legs() {
 	local size=${3:-$(blockdev --getsize64 "$1")}
@@ -424,7 +431,7 @@ udev_on() {
 # A suspended device makes everything that looks at it wait: they are all resumed first.
 resume_all() {
 	local name
-	for name in $(dmsetup info -c --noheadings -o name,suspended -S "suspended=Suspended" 2> /dev/null | cut -d : -f 1); do
+	for name in $(dmsetup info -c --noheadings -o name -S "suspended=Suspended" 2> /dev/null | grep "^$case_id-"); do
 		dmsetup resume "$name"
 	done
 }

@@ -15,7 +15,7 @@ copy() {
 	local region=$1 len=$2 so=$3 do=$4 middle=$(($2 / 2))
 	check "regions of $((region / 2)) KiB, $len sectors, at $so and $do"
 	linear_on disk "$src" "$len" "$so"
-	bio fill "$dst" 0 80m 77
+	bio fill "$dst" 0 $(((do + len + 8) * 512)) 77
 	swap_table "$disk" "0 $len blockcopy $src $so $dst $do $region"
 	# While it runs: in the middle, at the ends
 	bio write "/dev/mapper/$disk" 0 4k "$((region + len))"
@@ -39,9 +39,8 @@ copy 128 129 8 3
 copy 1024 100001 0 2048
 copy 2048 2048 0 0
 copy 4096 70001 3 0
-copy 131072 131071 0 0
 copy 131072 131073 0 0
-copy 131072 150001 16 8
+copy 131072 140001 16 8
 
 check "one region of 64 MiB goes in pieces: it is written to while it is copied, limited"
 REGION=131072
