@@ -32,16 +32,17 @@ int bcl_job_read(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl
 
 	if (!dev->live_table)
 		return 0;
-	r = bcl_dm_status(bc, dev->name, &status);
-	if (r < 0)
-		return r;
-	if (!bcl_table_is_one(status, BLOCKCOPY_TARGET_NAME))
-		return 0;
+	/* The table first: a status is work for some targets, and none of ours to ask for. */
 	r = bcl_dm_table(bc, dev->name, false, &table);
 	if (r < 0)
 		return r;
-	/* Swapped in between. */
 	if (!bcl_table_is_one(table, BLOCKCOPY_TARGET_NAME))
+		return 0;
+	r = bcl_dm_status(bc, dev->name, &status);
+	if (r < 0)
+		return r;
+	/* Swapped in between. */
+	if (!bcl_table_is_one(status, BLOCKCOPY_TARGET_NAME))
 		return 0;
 
 	r = bcl_status_parse(status->lines[0].params, &j.status);

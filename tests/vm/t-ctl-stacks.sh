@@ -118,4 +118,17 @@ if command -v cryptsetup > /dev/null && modprobe -q dm-crypt; then
 	cryptsetup close "$crypt"
 	dmsetup remove "$over"
 	cryptsetup close "$crypt-to"
+
+	check "dm-crypt with its key in a keyring that is gone: refused, in words"
+	cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --luks2-metadata-size 16k \
+		--luks2-keyslots-size 256k "$b" "$case_dir/key"
+	cryptsetup open --key-file "$case_dir/key" "$b" "$crypt"
+	if [[ $(dmsetup table --showkeys "$crypt") == *" :"* ]]; then
+		null_disk g 64
+		refusal=$(blockcopy start "$crypt" "$g" 2>&1 > /dev/null) && fail "the key could be used"
+		[[ $refusal == *"--disable-keyring"* ]] || fail "said: $refusal"
+		no_helper "$crypt"
+		[[ $(dmsetup table "$crypt") == *" crypt "* ]] || fail "the table changed"
+	fi
+	cryptsetup close "$crypt"
 fi
