@@ -86,6 +86,11 @@ int bcl_destination_check(struct blockcopy *bc, const struct bcl_destination *d,
  */
 int bcl_destination_compare_limits(struct blockcopy *bc, dev_t source, dev_t destination);
 
+/* ---- extents.c ---- */
+
+/* Do the first "@len" sectors of two devices share some? Return: 1 with where, 0, -errno. */
+int bcl_shared_extent(struct blockcopy *bc, dev_t a, dev_t b, uint64_t len, dev_t *ret_dev);
+
 /* ---- helper.c: the device that holds a live table that is more than one linear line ---- */
 
 /* A device by its uuid that is the helper of "@dev". Return: 1 there, 0 none, -errno. */

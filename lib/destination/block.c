@@ -75,8 +75,26 @@ static bool below(dev_t top, dev_t dev)
 	return bcl_stack_below(top, &stack) == 0 && bcl_devs_has(&stack, dev);
 }
 
+static int check_overlap(struct blockcopy *bc, const struct bcl_destination *d, dev_t source,
+			 uint64_t len)
+{
+	_cleanup_free_ char *path = NULL;
+	dev_t shared;
+	int r;
+
+	r = bcl_shared_extent(bc, source, d->dev, len / 512, &shared);
+	if (r <= 0)
+		return r;
+	path = bcl_device_path(shared);
+	if (!path)
+		return bcl_oom(bc);
+	return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
+			"%s: found sectors of %s in it that are the source's too, needed a device "
+			"outside the source's own stack", d->path, path);
+}
+
 static int check_stack(struct blockcopy *bc, const struct bcl_destination *d,
-		       const struct bcl_dm_info *source)
+		       const struct bcl_dm_info *source, uint64_t len)
 {
 	_cleanup_(bcl_devs_done) struct bcl_devs stack = {}, parts = {};
 	dev_t whole;
@@ -107,7 +125,7 @@ static int check_stack(struct blockcopy *bc, const struct bcl_destination *d,
 	if (below(d->dev, source->dev) || below(whole, source->dev))
 		return refuse(bc, d, -EINVAL, "a device that stands on the source",
 			      "one outside the source's own stack");
-	return 0;
+	return check_overlap(bc, d, source->dev, len);
 }
 
 /* ---- use by others ---- */
@@ -261,7 +279,7 @@ static int check_signature(struct blockcopy *bc, const struct bcl_destination *d
 int bcl_destination_check(struct blockcopy *bc, const struct bcl_destination *d,
 			  const struct bcl_dm_info *source, uint64_t len, bool force)
 {
-	int r = check_stack(bc, d, source);
+	int r = check_stack(bc, d, source, len);
 
 	if (r == 0)
 		r = check_use(bc, d);

@@ -67,6 +67,16 @@ refuses 6 "found a device that stands on the source" blockcopy start "$disk" "/d
 refuses 6 "found a device that the source stands on" blockcopy start "$above" "/dev/mapper/$disk"
 refuses 6 "found a device that the source stands on" blockcopy start "$above" "$src"
 dmsetup remove "$above"
+null_disk shared 64
+dm_new low "0 65536 linear $shared 0"
+dm_new mid "0 65536 linear $shared 65528"
+dm_new high "0 65536 linear $shared 65536"
+refuses 6 "found sectors of $shared in it that are the source's too" blockcopy start "$low" "/dev/mapper/$mid"
+refuses 6 "found sectors of $shared in it that are the source's too" blockcopy start "$high" "/dev/mapper/$mid"
+blockcopy start "$low" "/dev/mapper/$high" --dry-run > /dev/null || fail "two halves of a disk are two devices"
+dmsetup remove "$low"
+dmsetup remove "$mid"
+dmsetup remove "$high"
 
 check "the destination: partitions"
 # A DOS table with two partitions, 2048+65536 and 67584+63488.
