@@ -301,18 +301,21 @@ not_completing() {
 	[ "$(job_state "$1")" != completing ]
 }
 
-# hold_a_write VAR NAME OFFSET SEED: 4 KiB that are held, by a completion under way; VAR becomes the writer's process. Writes
-# that came before the hold go through at once, and are repeated.
+# hold_a_write VAR NAME complete|finish MS OFFSET SEED: begin that, wait until writes are held, and write 4 KiB, which are held
+# then; VAR becomes the writer's process.
 hold_a_write() {
 	local -n _writer=$1
-	while :; do
-		bio write "/dev/mapper/$2" "$3" 4k "$4" &
-		_writer=$!
-		wait_for 20 held_or_gone "$2" "$_writer"
-		gone "$_writer" || return 0
-		wait "$_writer"
-		[ "$(job_state "$2")" = completing ] || fail "the completion is over, and held nothing"
-	done
+	local name=$2 instance=$tracing/instances/$case_id
+	[ -d "$instance" ] || mkdir "$instance"
+	echo > "$instance/trace"
+	echo blockcopy:blockcopy_hold > "$instance/set_event"
+	msg "$name" "$3" "$4"
+	wait_for 30 grep -qs "blockcopy_hold: $(trace_dev "/dev/mapper/$name") hold" "$instance/trace"
+	bio write "/dev/mapper/$name" "$5" 4k "$6" &
+	_writer=$!
+	wait_for 20 held_or_gone "$name" "$_writer"
+	gone "$_writer" && fail "the hold ended too early to hold a write"
+	return 0
 }
 
 held_or_gone() {
@@ -468,6 +471,7 @@ teardown() {
 	mapfile -t pids < <(jobs -p)
 	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2> /dev/null
 	[ ! -e $tracing/set_event ] || echo > $tracing/set_event
+	[ ! -d "$tracing/instances/$case_id" ] || rmdir "$tracing/instances/$case_id"
 	resume_all
 	for mount in "${case_mounts[@]}"; do
 		umount "$mount" 2> /dev/null

@@ -31,8 +31,7 @@ check "write error while completing: failed, not pivoted, and the guest goes on 
 ready_job
 dmsetup suspend --noflush "$leg"
 bio write "/dev/mapper/$disk" 0 4k 2
-msg "$disk" complete 60000
-hold_a_write writer "$disk" 1m 2
+hold_a_write writer "$disk" complete 60000 1m 2
 # What hangs at the destination comes back with errors.
 die
 wait "$writer"

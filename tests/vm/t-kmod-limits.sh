@@ -60,8 +60,7 @@ start_job "$disk" "$src" "/dev/mapper/$lower" sync none
 wait_ready "$disk"
 dmsetup suspend --noflush "$lower"
 bio write "$dev" 0 4k 3
-msg "$disk" complete 3000
-hold_a_write writer "$disk" 64k 3
+hold_a_write writer "$disk" complete 3000 64k 3
 if [ "$plain" = ok ]; then
 	refused bio -n write "$dev" 128k 4k 3
 	expect "what it said" "$refusal" "write: EAGAIN"

@@ -11,51 +11,73 @@ null_disk dst 4
 bio fill "$src" 0 4m 1
 len=$(sectors "$src")
 linear_on disk "$src"
-ms=$((300 * case_slow / 2 + 150))
 
-# A source whose first half is there at once, and the second after a while: a copy that covers both has read the first half
-# long before its read ends.
-needs_target delay
+# A source whose first half is there at once, and the second once the gate is open: a copy that covers both has read the first
+# half long before its read ends.
+linear_on gate "$src" 1024 1024
 dmsetup create "$case_id-half" <<- END
 	0 1024 linear $src 0
-	1024 1024 delay $src 1024 $ms $src 1024 0
+	1024 1024 linear /dev/mapper/$gate 0
 	2048 $((len - 2048)) linear $src 2048
 END
 half=/dev/mapper/$case_id-half
 swap_table "$disk" "0 $len linear $half 0"
+dev=/dev/mapper/$disk
+
+begun() {
+	grep -s "blockcopy_copy_begin: $(trace_dev "$dev") $1 " $tracing/trace > /dev/null
+}
+
+copied() {
+	wait_for 20 status_is "$disk" dirty_bytes 0
+	wait_for 20 status_is "$disk" inflight_bytes 0
+}
 
 check "written between the read of its data and the end of the read"
+dmsetup suspend --noflush "$gate"
 trace_on blockcopy
 start_job "$disk" "$half" "$dst"
-bio write "/dev/mapper/$disk" 0 4k 2
+wait_for 10 begun 0
+bio write "$dev" 0 4k 2
+dmsetup resume "$gate"
 wait_ready "$disk"
-wait_for 10 status_is "$disk" dirty_bytes 0
-wait_for 10 status_is "$disk" inflight_bytes 0
+copied
 compare_legs "$src" "$dst"
 
-check "the same once ready: 1 MiB is dirtied, and its beginning again while it is read"
-bio write "/dev/mapper/$disk" 0 1m 3
-wait_for 10 status_above "$disk" inflight_bytes 0
-bio write "/dev/mapper/$disk" 64k 4k 4
-wait_for 20 status_is "$disk" dirty_bytes 0
-wait_for 20 status_is "$disk" inflight_bytes 0
+check "the same once ready: dirty again by a write, and once more while that is read"
+msg "$disk" pause
+bio write "$dev" 0 1m 3
+dmsetup suspend --noflush "$gate"
+trace_off
+trace_on blockcopy
+msg "$disk" resume
+wait_for 10 begun 0
+bio write "$dev" 64k 4k 4
+dmsetup resume "$gate"
+copied
 compare_legs "$src" "$dst"
 stop_job "$disk" "$half"
 
-check "rewritten again and again while a slow destination still takes the last copy"
-delay_on slow "$dst" 0 $ms
-start_job "$disk" "$half" "/dev/mapper/$slow" sync none
+check "rewritten again and again while the destination still takes the last copy: it waits for that"
+linear_on hung "$dst"
+start_job "$disk" "$half" "/dev/mapper/$hung" sync none
 wait_ready "$disk"
-for ((i = 0; i < 6; i++)); do
-	bio write "/dev/mapper/$disk" 3m 4k $((10 + i))
-	bio write "/dev/mapper/$disk" $(((3 << 20) + 65536)) 64k $((10 + i))
-	wait_for 10 status_above "$disk" inflight_bytes 0
-done
-wait_for 20 status_is "$disk" dirty_bytes 0
-wait_for 20 status_is "$disk" inflight_bytes 0
 trace_off
-bio verify "$dst" 3m 4k 15
-bio verify "$dst" $(((3 << 20) + 65536)) 64k 15
+trace_on blockcopy
+for ((i = 0; i < 6; i += 2)); do
+	dmsetup suspend --noflush "$hung"
+	bio write "$dev" 3m 4k $((10 + i))
+	wait_for 10 status_is "$disk" inflight_bytes 65536
+	bio write "$dev" 3m 4k $((11 + i))
+	# It would begin at once if it could.
+	for ((j = 0; j < 10; j++)); do
+		expect_status "$disk" dirty_bytes 65536
+	done
+	dmsetup resume "$hung"
+	copied
+	bio verify "$dst" 3m 4k $((11 + i))
+done
+trace_off
 compare_legs "$src" "$dst"
 
 check "by the trace: no copy began where another was under way"
