@@ -69,7 +69,8 @@ for ((i = 0; i < 6; i += 2)); do
 	bio write "$dev" 3m 4k $((10 + i))
 	wait_for 10 status_is "$disk" inflight_bytes 65536
 	bio write "$dev" 3m 4k $((11 + i))
-	# It would begin at once if it could.
+	# It looks at everything again, and would begin if it could.
+	msg "$disk" set buf_size 16777216
 	for ((j = 0; j < 10; j++)); do
 		expect_status "$disk" dirty_bytes 65536
 	done
