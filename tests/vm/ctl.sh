@@ -10,23 +10,23 @@ with_udev() {
 	udevadm settle
 }
 
-# everything: all that a refusal must leave as it was.
+# everything: all that a refusal must leave as it was; the attributes tell of an inactive table.
 everything() {
-	dmsetup info -c --noheadings -o name,uuid,suspended,tables_loaded,open 2> /dev/null
+	dmsetup info -c --noheadings -o name,uuid,attr,open 2> /dev/null
 	dmsetup table 2> /dev/null
-	dmsetup table --inactive 2> /dev/null
 }
 
-# refuses STATUS TEXT COMMAND...: this exit status, one line on standard error with this text in it, nothing changed.
+# refuses STATUS TEXT COMMAND...: this exit status, one line on standard error with this text in it, nothing changed. What is
+# refused for its words alone (2) has not looked at any device: emulated processors are spared the comparison.
 refuses() {
-	local want=$1 text=$2 status=0 before after
+	local want=$1 text=$2 status=0 before='' after=''
 	shift 2
-	before=$(everything)
+	[ "$want" = 2 ] || before=$(everything)
 	refusal=$("$@" 2>&1 > /dev/null) || status=$?
-	after=$(everything)
+	[ "$want" = 2 ] || after=$(everything)
 	[ $status = "$want" ] || fail "exit status $status, wanted $want: $* ($refusal)"
 	[[ $refusal == "blockcopy: "*"$text"* ]] || fail "no \"$text\" in: $refusal"
-	[ "$(wc -l <<< "$refusal")" = 1 ] || fail "not one line: $refusal"
+	[[ $refusal != *$'\n'* ]] || fail "not one line: $refusal"
 	[ "$before" = "$after" ] || fail "$* changed something: $(diff <(echo "$before") <(echo "$after"))"
 	echo "  $refusal"
 }

@@ -2,14 +2,14 @@
 # description: start, info, wait, pivot, finish, abort, pause, resume, set, attach and detach from the tool, with the data checked
 # kernels: 6.1 6.12 uml uml-debug
 # tier: core
-# timeout: 300
+# timeout: 600
 # shellcheck source=ctl.sh disable=SC2154
 . "$BLOCKCOPY_CHECKOUT/tests/vm/ctl.sh"
 with_udev
 
-null_disk a 64
-null_disk b 64
-null_disk c 72
+null_disk a 16
+null_disk b 16
+null_disk c 20
 noise "$a"
 
 check "attach: a dm layer for a plain disk"
@@ -24,7 +24,7 @@ check "dry run: everything checked, nothing changed"
 tables=$(everything)
 plan=$(blockcopy start "$disk" "$b" --dry-run --bandwidth 10M --granularity 1M --buf-size 4M --detect-zeroes on)
 expect "plan" "$plan" "load into $disk and resume:
-	0 131072 blockcopy $(devno "$a") 0 $(devno "$b") 0 2048 6 detect_zeroes on bandwidth 10485760 buf_size 4194304"
+	0 32768 blockcopy $(devno "$a") 0 $(devno "$b") 0 2048 6 detect_zeroes on bandwidth 10485760 buf_size 4194304"
 expect "all tables" "$(everything)" "$tables"
 
 check "start --wait: virsh's words"

@@ -2,7 +2,7 @@
 # description: the tool killed before each of its ioctls: the device serves I/O, recover or the same command goes on
 # kernels: 6.1 6.12 uml uml-debug
 # tier: full
-# timeout: 900
+# timeout: 1500
 # shellcheck source=ctl.sh disable=SC2154
 . "$BLOCKCOPY_CHECKOUT/tests/vm/ctl.sh"
 

@@ -2,7 +2,7 @@
 # description: a two-segment LV, dm-crypt, striped and linear stacks: insertion, pivot, abort and finish under load
 # kernels: 6.1 6.12 uml uml-debug
 # tier: full
-# timeout: 600
+# timeout: 1200
 # shellcheck source=ctl.sh disable=SC2154
 . "$BLOCKCOPY_CHECKOUT/tests/vm/ctl.sh"
 with_udev
