@@ -9,7 +9,7 @@ make_initrd() {
 	[ ! -e "$initrd" ] || return 0
 	local dir
 	dir=$(mktemp -d)
-	mkdir -p "$dir"/{bin,mods,proc,sys,dev,root}
+	mkdir -p "$dir"/{bin,mods,proc,sys,dev}
 	cp "$(command -v busybox)" "$dir/bin/busybox"
 	cp "$vm_dir/guest/initrd-init" "$dir/init"
 	chmod +x "$dir/init"
