@@ -19,7 +19,7 @@ static int malformed(struct blockcopy *bc, const char *name, const char *what, i
 		return bcl_fail(bc, BLOCKCOPY_FAILED, r,
 				"%s: found a %s line of another version of the kernel module, "
 				"needed version %d", name, what, BLOCKCOPY_STATUS_VERSION);
-	return bcl_fail(bc, BLOCKCOPY_FAILED, r, 
+	return bcl_fail(bc, BLOCKCOPY_FAILED, r,
 			"%s: found a %s line that this version cannot read",
 			name, what);
 }
