@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # description: a QEMU guest writes and verifies while its disk is copied and pivoted: no error, no stall over the blackout
 # kernels: uml
-# tier: core
+# tier: full
 # timeout: 600
 # mem: 2G
 #
