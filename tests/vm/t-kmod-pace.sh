@@ -25,11 +25,10 @@ took() {
 	echo $(($(now_ms) - begin))
 }
 
-# within WHAT MS LEAST MOST
-within() {
+# not_faster WHAT MS LEAST: a limit is kept. How much slower it is depends on who else uses this machine.
+not_faster() {
 	echo "  $1: $2 ms"
 	[ "$2" -ge "$3" ] || fail "$1: faster than the limit allows: $2 ms, wanted $3 at least"
-	[ "$2" -le "$4" ] || fail "$1: $2 ms, wanted $4 at most"
 }
 
 check "paused from the start: nothing is copied, writes are tracked"
@@ -44,12 +43,12 @@ expect_status "$disk" bandwidth $((8 * mib))
 check "8 MiB/s: 8 MiB take a second"
 msg "$disk" resume
 took 1 > /dev/null
-within "8 MiB" "$(took 8)" 700 $((1200 * case_slow))
+not_faster "8 MiB" "$(took 8)" 700
 
 check "lowered to 2 MiB/s: 2 MiB take a second; the rate shown follows"
 msg "$disk" set bandwidth $((2 * mib))
 took 1 > /dev/null
-within "2 MiB" "$(took 2)" 400 $((2000 * case_slow))
+not_faster "2 MiB" "$(took 2)" 400
 rate=$(status_value "$disk" rate)
 [ "$rate" -lt $((6 * mib)) ] || fail "rate $rate"
 
@@ -73,32 +72,37 @@ compare_legs "$src" "$dst"
 check "limited from unlimited: what is dirtied then is copied slowly"
 msg "$disk" set bandwidth $mib
 bio fill "/dev/mapper/$disk" 0 4m 3
-within "the 2 MiB" "$(took 2)" 500 $((4000 * case_slow))
+not_faster "the 2 MiB" "$(took 2)" 500
 msg "$disk" set bandwidth 0
 wait_for 20 status_is "$disk" dirty_bytes 0
 
-check "buf_size bounds what is in flight, and can change"
+check "buf_size bounds what is in flight, to a destination that hangs, and can change"
 stop_job "$disk" "$src"
-delay_on slow "$dst" 0 50
-start_job "$disk" "$src" "/dev/mapper/$slow" buf_size $mib
-most=0
-for ((i = 0; i < 20; i++)); do
-	now=$(status_value "$disk" inflight_bytes)
-	[ "$now" -le "$most" ] || most=$now
-done
-echo "  1 MiB: at most $most"
-if [ "$most" -gt $((2 * mib)) ] || [ "$most" = 0 ]; then
-	fail "in flight: $most"
-fi
-msg "$disk" set buf_size $((8 * mib))
-wait_for 10 status_above "$disk" inflight_bytes $((3 * mib))
-msg "$disk" set buf_size $mib
-lower() {
-	[ "$(status_value "$disk" inflight_bytes)" -le $((2 * mib)) ]
+linear_on hung "$dst"
+dmsetup suspend --noflush "$hung"
+start_job "$disk" "$src" "/dev/mapper/$hung" buf_size $mib
+
+# in_flight_settles BYTES: that much, and no more
+in_flight_settles() {
+	local i
+	wait_for 10 status_is "$disk" inflight_bytes "$1"
+	for ((i = 0; i < 5; i++)); do
+		expect_status "$disk" inflight_bytes "$1"
+	done
 }
-wait_for 10 lower
+in_flight_settles $mib
+msg "$disk" set buf_size $((8 * mib))
+in_flight_settles $((8 * mib))
+msg "$disk" set buf_size $mib
+dmsetup resume "$hung"
 wait_ready "$disk"
 compare_legs "$src" "$dst"
+msg "$disk" pause
+bio fill "/dev/mapper/$disk" 0 16m 4
+dmsetup suspend --noflush "$hung"
+msg "$disk" resume
+in_flight_settles $mib
+dmsetup resume "$hung"
 
 check "sync none: ready at once, nothing copied, and what is written from now on is"
 stop_job "$disk" "$src"
