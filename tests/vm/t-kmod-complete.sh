@@ -19,7 +19,7 @@ plausible() {
 	us=$(status_value "$disk" blackout_us)
 	echo "  held for $us us"
 	[ "$us" -gt 0 ] || fail "no blackout at all"
-	[ "$us" -le $((($1 + 50 * case_slow) * 1000)) ] || fail "longer than the budget of $1 ms"
+	[ "$us" -le $((($1 + 200 * case_slow) * 1000)) ] || fail "longer than the budget of $1 ms"
 }
 
 check "complete, with nobody writing"
