@@ -120,6 +120,12 @@ char *bcl_kmsg_reason(int fd, dev_t dev);
  * says otherwise.
  */
 int bcl_swap(struct blockcopy *bc, const struct bcl_dm_info *dev, const struct bcl_table *t);
+/*
+ * Is a job's table in the inactive slot, as a start leaves it that was killed between its load and its
+ * resume? Clear it. Neither touches the handle's error.
+ */
+bool bcl_has_loaded_job(struct blockcopy *bc, const struct bcl_dm_info *dev);
+void bcl_clear_loaded_job(struct blockcopy *bc, const struct bcl_dm_info *dev);
 /* The table that is below a job: the helper's, or linear from the source arguments. */
 int bcl_source_table(struct blockcopy *bc, const struct bcl_args *args, uint64_t len,
 		     struct bcl_dm_info *ret_helper, bool *ret_has_helper,

@@ -50,20 +50,6 @@ static int check_limits(struct blockcopy *bc, const struct bcl_job *j)
 	return bcl_destination_compare_limits(bc, j->dev.dev, destination);
 }
 
-/*
- * A table that an interrupted command loaded: the kernel does not complete beside a second job
- * table.
- */
-static void clear_leftover(struct blockcopy *bc, const struct bcl_dm_info *dev)
-{
-	_cleanup_(bcl_table_freep) struct bcl_table *inactive = NULL;
-
-	if (dev->inactive_table && bcl_dm_table(bc, dev->name, true, &inactive) == 0 &&
-	    bcl_table_has(inactive, BLOCKCOPY_TARGET_NAME))
-		(void)bcl_dm_clear(bc, dev->name);
-	bcl_begin(bc);
-}
-
 /* Send the message, unless that was done before. The caller holds the lock. */
 static int request(struct blockcopy *bc, const struct how *how, struct bcl_job *j,
 		   unsigned int max_blackout_ms)
@@ -81,7 +67,8 @@ static int request(struct blockcopy *bc, const struct how *how, struct bcl_job *
 		if (r < 0)
 			return r;
 	}
-	clear_leftover(bc, &j->dev);
+	/* The kernel does not complete beside a second job table that was loaded. */
+	bcl_clear_loaded_job(bc, &j->dev);
 	r = bcl_job_message(bc, &j->dev, "%s %u", how->message, max_blackout_ms);
 	/* Ready a moment ago: an error or a pause came in between. */
 	if (r == -EBUSY)

@@ -66,7 +66,8 @@ static int check_leftover(struct blockcopy *bc, struct plan *p)
 
 	if (r <= 0)
 		return r;
-	if (p->leftover.open_count > 0)
+	/* The table that an interrupted start loaded and did not resume may hold it; it goes first. */
+	if (p->leftover.open_count > 0 && !bcl_has_loaded_job(bc, &p->dev))
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EBUSY,
 				"%s: found the helper device of %s in use, needed it gone",
 				p->leftover.name, p->dev.name);
@@ -212,6 +213,25 @@ static const struct blockcopy_options defaults = {
 	.args.region_sectors = BLOCKCOPY_REGION_SECTORS_DEFAULT,
 };
 
+/*
+ * A start that was killed between its load and its resume left a table that holds the helper and the
+ * destination. Nothing else is looked at before it is gone; a job that is live is not our affair.
+ */
+static int drop_interrupted(struct blockcopy *bc, struct bcl_dm_info *dev)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *live = NULL;
+	int r;
+
+	if (!dev->inactive_table || !dev->live_table)
+		return 0;
+	r = bcl_dm_table(bc, dev->name, false, &live);
+	if (r < 0 || bcl_table_has(live, BLOCKCOPY_TARGET_NAME))
+		return r;
+	bcl_clear_loaded_job(bc, dev);
+	r = bcl_dm_info(bc, dev->name, dev);
+	return r < 0 ? r : 0;
+}
+
 int blockcopy_start(struct blockcopy *bc, const char *name, const char *destination,
 		    const struct blockcopy_options *options)
 {
@@ -232,6 +252,8 @@ int blockcopy_start(struct blockcopy *bc, const char *name, const char *destinat
 	if (r == 0)
 		return bcl_fail(bc, BLOCKCOPY_NOT_FOUND, -ENXIO, "%s: no such dm device", name);
 	if (r > 0)
+		r = drop_interrupted(bc, &dev);
+	if (r == 0)
 		r = make_plan(bc, &dev, destination, options ? options : &defaults, &p);
 	if (r == 0)
 		r = check_module(bc);

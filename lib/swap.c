@@ -111,3 +111,27 @@ int bcl_source_table(struct blockcopy *bc, const struct bcl_args *args, uint64_t
 	*ret_table = TAKE_PTR(t);
 	return 0;
 }
+
+bool bcl_has_loaded_job(struct blockcopy *bc, const struct bcl_dm_info *dev)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *inactive = NULL;
+	struct bcl_saved_error saved;
+	bool has;
+
+	bcl_error_save(bc, &saved);
+	has = dev->inactive_table && bcl_dm_table(bc, dev->name, true, &inactive) == 0 &&
+	      bcl_table_has(inactive, BLOCKCOPY_TARGET_NAME);
+	bcl_error_restore(bc, &saved);
+	return has;
+}
+
+void bcl_clear_loaded_job(struct blockcopy *bc, const struct bcl_dm_info *dev)
+{
+	struct bcl_saved_error saved;
+
+	if (!bcl_has_loaded_job(bc, dev))
+		return;
+	bcl_error_save(bc, &saved);
+	(void)bcl_dm_clear(bc, dev->name);
+	bcl_error_restore(bc, &saved);
+}

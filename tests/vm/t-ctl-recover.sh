@@ -92,6 +92,13 @@ dmsetup create "$case_id-gone-blockcopy" --uuid "BLOCKCOPY-$case_id-gone" --tabl
 said "removed" blockcopy recover
 no_helper "$case_id-gone"
 
+check "start over a table that was loaded with its helper and never resumed"
+dmsetup create "$pair-blockcopy" --uuid "BLOCKCOPY-$pair" --table "$two"
+dmsetup load "$pair" --table "$(job_table "/dev/mapper/$pair-blockcopy" "$c" "$(blockdev --getsz "/dev/mapper/$pair")")"
+blockcopy start "$pair" "$c" --wait > /dev/null
+blockcopy abort "$pair" > /dev/null
+no_helper "$pair"
+
 command -v strace > /dev/null || skip "no strace to kill the tool at a given call"
 
 # killed_at N COMMAND...: 0 when the command came to its end before its Nth ioctl.
