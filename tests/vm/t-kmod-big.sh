@@ -46,23 +46,26 @@ trace_off
 expect "copies" "$(sed -n 's/.*copy_begin: [0-9,]* \([0-9]*\) + 128 .*/\1/p' "$trace" | sort -n | tr '\n' ' ')" \
 	"0 $((8 * tib)) $((16 * tib - 128)) "
 
-check "status takes no longer than of a small device"
-begin=$(now_ms)
-for ((i = 0; i < 20; i++)); do
-	dmsetup status "$disk" > /dev/null
-done
-big=$(($(now_ms) - begin))
+check "status takes no longer than of a small device: it counts nothing"
+# A walk over the bitmap would touch 32 MiB, and shows even on emulated processors; the best of some is what noise cannot add to.
+# best NAME: milliseconds
+best() {
+	local i begin took best=999999
+	for ((i = 0; i < 30; i++)); do
+		begin=$(now_ms)
+		dmsetup status "$1" > /dev/null
+		took=$(($(now_ms) - begin))
+		best=$((took < best ? took : best))
+	done
+	echo "$best"
+}
 null_disk small 1
 null_disk small2 1
 linear_on sdisk "$small"
 start_job "$sdisk" "$small" "$small2" sync none
-begin=$(now_ms)
-for ((i = 0; i < 20; i++)); do
-	dmsetup status "$sdisk" > /dev/null
-done
-little=$(($(now_ms) - begin))
-echo "  20 times: $big ms, of a small one $little ms"
-[ "$big" -le $((little * 3 + 100 * case_slow)) ] || fail "status is slow"
+big=$(best "$disk") little=$(best "$sdisk")
+echo "  $big ms, of a small one $little ms"
+[ "$big" -le $((little + 20)) ] || fail "status is slow"
 
 check "aborted, it gives the memory back"
 stop_job "$disk" "/dev/mapper/$src"
