@@ -11,6 +11,8 @@
 
 const char *const bc_copy_mode_names[BC_COPY_MODE_MAX] = {
 	[BC_COPY_MODE_BACKGROUND] = "background",
+	[BC_COPY_MODE_WRITE_BLOCKING] = "write-blocking",
+	[BC_COPY_MODE_AUTO] = "auto",
 };
 
 static const char *const sync_names[BC_SYNC_MAX] = {
@@ -24,24 +26,31 @@ static const char *const detect_zeroes_names[BC_DETECT_ZEROES_MAX] = {
 	[BC_DETECT_ZEROES_UNMAP] = "unmap",
 };
 
-/* There is one policy so far; the words are fixed for those to come. */
-static const char *const on_error_names[] = { "report" };
+const char *const bc_policy_names[BC_POLICY_MAX] = {
+	[BC_POLICY_REPORT] = "report",
+	[BC_POLICY_IGNORE] = "ignore",
+	[BC_POLICY_ENOSPC] = "enospc",
+	[BC_POLICY_STOP] = "stop",
+};
 
 static int parse_word(const char *word, const char *const *names, unsigned int nr_names)
 {
 	return match_string(names, nr_names, word);
 }
 
-int bc_args_bandwidth(const char *word, u64 *ret, char **error)
+static int parse_bandwidth(struct bc_args *args, const char *word, char **error)
 {
-	if (kstrtou64(word, 10, ret)) {
+	u64 rate;
+
+	if (kstrtou64(word, 10, &rate)) {
 		*error = "bandwidth: need bytes per second, or 0 for no limit";
 		return -EINVAL;
 	}
+	args->bandwidth = rate;
 	return 0;
 }
 
-int bc_args_buf_size(const char *word, u64 *ret, char **error)
+static int parse_buf_size(struct bc_args *args, const char *word, char **error)
 {
 	u64 size;
 
@@ -50,7 +59,20 @@ int bc_args_buf_size(const char *word, u64 *ret, char **error)
 		*error = "buf_size: need 1048576 to 268435456 bytes";
 		return -EINVAL;
 	}
-	*ret = size;
+	args->buf_size = size;
+	return 0;
+}
+
+static int parse_write_timeout(struct bc_args *args, const char *word, char **error)
+{
+	u32 ms;
+
+	if (kstrtou32(word, 10, &ms) || ms < BLOCKCOPY_WRITE_TIMEOUT_MIN ||
+	    ms > BLOCKCOPY_WRITE_TIMEOUT_MAX) {
+		*error = "write_timeout: need 10 to 60000 milliseconds";
+		return -EINVAL;
+	}
+	args->write_timeout = ms;
 	return 0;
 }
 
@@ -59,7 +81,7 @@ static int parse_copy_mode(struct bc_args *args, const char *word, char **error)
 	int r = parse_word(word, bc_copy_mode_names, BC_COPY_MODE_MAX);
 
 	if (r < 0) {
-		*error = "copy_mode: only background is supported by this version";
+		*error = "copy_mode: need background, write-blocking or auto";
 		return r;
 	}
 	args->copy_mode = r;
@@ -78,16 +100,6 @@ static int parse_sync(struct bc_args *args, const char *word, char **error)
 	return 0;
 }
 
-static int parse_bandwidth(struct bc_args *args, const char *word, char **error)
-{
-	return bc_args_bandwidth(word, &args->bandwidth, error);
-}
-
-static int parse_buf_size(struct bc_args *args, const char *word, char **error)
-{
-	return bc_args_buf_size(word, &args->buf_size, error);
-}
-
 static int parse_detect_zeroes(struct bc_args *args, const char *word, char **error)
 {
 	int r = parse_word(word, detect_zeroes_names, BC_DETECT_ZEROES_MAX);
@@ -100,12 +112,27 @@ static int parse_detect_zeroes(struct bc_args *args, const char *word, char **er
 	return 0;
 }
 
-static int parse_on_error(struct bc_args *args, const char *word, char **error)
+static int parse_on_source_error(struct bc_args *args, const char *word, char **error)
 {
-	if (parse_word(word, on_error_names, ARRAY_SIZE(on_error_names)) < 0) {
-		*error = "error policies: only report is supported by this version";
-		return -EINVAL;
+	int r = parse_word(word, bc_policy_names, BC_POLICY_MAX);
+
+	if (r < 0) {
+		*error = "on_source_error: need report, ignore, enospc or stop";
+		return r;
 	}
+	args->on_source_error = r;
+	return 0;
+}
+
+static int parse_on_target_error(struct bc_args *args, const char *word, char **error)
+{
+	int r = parse_word(word, bc_policy_names, BC_POLICY_MAX);
+
+	if (r < 0) {
+		*error = "on_target_error: need report, ignore, enospc or stop";
+		return r;
+	}
+	args->on_target_error = r;
 	return 0;
 }
 
@@ -130,19 +157,32 @@ static int parse_finished(struct bc_args *args, const char *word, char **error)
 static const struct {
 	const char *name;
 	bool has_value;
+	bool live;			/* may change while the job runs */
 	int (*parse)(struct bc_args *args, const char *word, char **error);
 } keywords[] = {
-	{ "copy_mode",		true,	parse_copy_mode },
-	{ "sync",		true,	parse_sync },
-	{ "bandwidth",		true,	parse_bandwidth },
-	{ "buf_size",		true,	parse_buf_size },
-	{ "detect_zeroes",	true,	parse_detect_zeroes },
-	{ "on_source_error",	true,	parse_on_error },
-	{ "on_target_error",	true,	parse_on_error },
-	{ "paused",		false,	parse_paused },
-	{ "pivoted",		false,	parse_pivoted },
-	{ "finished",		false,	parse_finished },
+	{ "copy_mode",		true,	true,	parse_copy_mode },
+	{ "sync",		true,	false,	parse_sync },
+	{ "bandwidth",		true,	true,	parse_bandwidth },
+	{ "buf_size",		true,	true,	parse_buf_size },
+	{ "write_timeout",	true,	true,	parse_write_timeout },
+	{ "detect_zeroes",	true,	false,	parse_detect_zeroes },
+	{ "on_source_error",	true,	true,	parse_on_source_error },
+	{ "on_target_error",	true,	true,	parse_on_target_error },
+	{ "paused",		false,	false,	parse_paused },
+	{ "pivoted",		false,	false,	parse_pivoted },
+	{ "finished",		false,	false,	parse_finished },
 };
+
+int bc_args_set(struct bc_args *args, const char *name, const char *word, char **error)
+{
+	unsigned int k;
+
+	for (k = 0; k < ARRAY_SIZE(keywords); k++)
+		if (keywords[k].live && !strcmp(name, keywords[k].name))
+			return keywords[k].parse(args, word, error);
+	*error = "need bandwidth, buf_size, copy_mode, write_timeout, on_source_error or on_target_error";
+	return -EINVAL;
+}
 
 static int parse_keywords(struct bc_args *args, unsigned int argc, char **argv, char **error)
 {
@@ -197,7 +237,9 @@ int bc_args_parse(struct bc_args *args, unsigned int argc, char **argv, char **e
 	int r;
 
 	*args = (struct bc_args) {
+		.copy_mode = BC_COPY_MODE_AUTO,
 		.buf_size = BLOCKCOPY_BUF_SIZE_DEFAULT,
+		.write_timeout = BLOCKCOPY_WRITE_TIMEOUT_DEFAULT,
 		.detect_zeroes = BC_DETECT_ZEROES_UNMAP,
 	};
 
@@ -222,7 +264,7 @@ int bc_args_parse(struct bc_args *args, unsigned int argc, char **argv, char **e
 
 unsigned int bc_args_format(const struct bc_args *args, char *buf, unsigned int size)
 {
-	char words[192];
+	char words[320];
 	unsigned int nr = 0, n = 0;
 
 	words[0] = '\0';
@@ -238,6 +280,21 @@ unsigned int bc_args_format(const struct bc_args *args, char *buf, unsigned int 
 	if (args->buf_size != BLOCKCOPY_BUF_SIZE_DEFAULT) {
 		n += scnprintf(words + n, sizeof(words) - n, " buf_size %llu",
 			       (unsigned long long)args->buf_size);
+		nr += 2;
+	}
+	if (args->write_timeout != BLOCKCOPY_WRITE_TIMEOUT_DEFAULT) {
+		n += scnprintf(words + n, sizeof(words) - n, " write_timeout %u",
+			       args->write_timeout);
+		nr += 2;
+	}
+	if (args->on_source_error != BC_POLICY_REPORT) {
+		n += scnprintf(words + n, sizeof(words) - n, " on_source_error %s",
+			       bc_policy_names[args->on_source_error]);
+		nr += 2;
+	}
+	if (args->on_target_error != BC_POLICY_REPORT) {
+		n += scnprintf(words + n, sizeof(words) - n, " on_target_error %s",
+			       bc_policy_names[args->on_target_error]);
 		nr += 2;
 	}
 	if (args->detect_zeroes != BC_DETECT_ZEROES_UNMAP) {

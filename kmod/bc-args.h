@@ -12,6 +12,8 @@
 
 enum bc_copy_mode {
 	BC_COPY_MODE_BACKGROUND,
+	BC_COPY_MODE_WRITE_BLOCKING,
+	BC_COPY_MODE_AUTO,
 	BC_COPY_MODE_MAX,
 };
 
@@ -28,6 +30,15 @@ enum bc_detect_zeroes {
 	BC_DETECT_ZEROES_MAX,
 };
 
+/* What an error does. The words are those of virsh. */
+enum bc_policy {
+	BC_POLICY_REPORT,
+	BC_POLICY_IGNORE,
+	BC_POLICY_ENOSPC,
+	BC_POLICY_STOP,
+	BC_POLICY_MAX,
+};
+
 /* What the words of a table line mean; what is not given has the default of blockcopy-abi.h. */
 struct bc_args {
 	u32 region_sectors;
@@ -36,12 +47,16 @@ struct bc_args {
 	enum bc_detect_zeroes detect_zeroes;
 	u64 bandwidth;			/* bytes per second, 0 is unlimited */
 	u64 buf_size;			/* bytes */
+	u32 write_timeout;		/* milliseconds */
+	enum bc_policy on_source_error;
+	enum bc_policy on_target_error;
 	bool paused;
 	bool pivoted;
 	bool finished;
 };
 
 extern const char *const bc_copy_mode_names[BC_COPY_MODE_MAX];
+extern const char *const bc_policy_names[BC_POLICY_MAX];
 
 /*
  * Parse @argc words.
@@ -59,10 +74,11 @@ int bc_args_parse(struct bc_args *args, unsigned int argc, char **argv, char **e
 unsigned int bc_args_format(const struct bc_args *args, char *buf, unsigned int size);
 
 /*
- * Parse the value of "bandwidth" or "buf_size", of a table line or a message alike. Return: 0 or
- * -EINVAL.
+ * Set what may change while the job runs: bandwidth, buf_size, copy_mode, write_timeout and the error
+ * policies, by the name and the value of a table line.
+ *
+ * Return: 0, or -EINVAL with a sentence in @error (static text) and @args as it was.
  */
-int bc_args_bandwidth(const char *word, u64 *ret, char **error);
-int bc_args_buf_size(const char *word, u64 *ret, char **error);
+int bc_args_set(struct bc_args *args, const char *name, const char *word, char **error);
 
 #endif /* BC_ARGS_H */

@@ -13,15 +13,25 @@
  * Offsets, <start>, <len> and <region_sectors> are in 512-byte sectors. Each argument is a name,
  * followed by a value where it takes one:
  *
- *	copy_mode background		how guest writes reach the destination
+ *	copy_mode background|write-blocking|auto
+ *					how guest writes reach the destination: copied later | sent
+ *					to both legs before they are acknowledged | the one or the
+ *					other, whatever converges and does not hold the guest up
+ *					(the default)
+ *	write_timeout <ms>		longest that a guest write waits for the destination
  *	sync full|none			copy everything | the legs are equal, copy what changes
  *					from now on
  *	bandwidth <bytes/s>		limit of the background copier, 0 is none
  *	buf_size <bytes>		most bytes in flight between the legs
  *	detect_zeroes off|on|unmap	write what reads as zeroes as data | as WRITE_ZEROES | as
  *					WRITE_ZEROES that may deallocate (the default)
- *	on_source_error report		what a read error of the copier does
- *	on_target_error report		what a write error on the destination does
+ *	on_source_error report|ignore|enospc|stop
+ *					what a read error of the copier does: the job fails (the
+ *					default) | it is tried again, ever more slowly | as report,
+ *					as a source is never full | the copier pauses
+ *	on_target_error report|ignore|enospc|stop
+ *					what an error of the destination does: as above, enospc:
+ *					a full destination pauses, any other error fails
  *	paused				start with the copier paused
  *	pivoted				the destination is the truth, nothing is copied (as after
  *					"complete")
@@ -31,8 +41,10 @@
  * Messages
  *
  *	pause | resume			stop and go on copying; "resume" also leaves "failed"
- *	set bandwidth <bytes/s>
- *	set buf_size <bytes>
+ *	set <name> <value>		bandwidth, buf_size, copy_mode, write_timeout,
+ *					on_source_error or on_target_error, as in the table line
+ *	fail				give the destination up now: the job is "failed", no guest
+ *					write waits for it any more
  *	complete <ms>			when READY: hold guest writes at most <ms>, go on at the
  *					destination
  *	finish <ms>			when READY: hold guest writes at most <ms>, then leave the
@@ -52,7 +64,13 @@
  *				stays 1 when pivoted or finished
  *	paused			1 while the copier is paused
  *	copy_mode		the word of the table line that is in force
- *	actively_synced		1 when each guest write reaches both legs before it is acknowledged
+ *	mirroring		1 while guest writes go to both legs before they are acknowledged
+ *	actively_synced		1 while mirroring and nothing is dirty or being copied
+ *	mirrored_bytes		bytes of guest writes that reached both legs that way
+ *	write_timeout		milliseconds, in force
+ *	late_writes		writes that the destination has not answered for longer than that;
+ *				their guests do not wait any more
+ *	timeouts		how many there were
  *	dirty_bytes		bytes of all regions that may differ
  *	inflight_bytes		bytes being copied now
  *	copied_bytes		bytes copied since the table became live, those of a region copied
@@ -62,10 +80,14 @@
  *	rate			bytes per second copied lately
  *	bandwidth		the limit in force, bytes per second, 0 is none
  *	buf_size		the limit in force, bytes
- *	io_status		ok, failed or nospace
+ *	on_source_error		the policy in force
+ *	on_target_error		the policy in force
+ *	io_status		ok; failed or nospace while the job is failed, paused or backing off
+ *				because of an error
  *	source_errors		errors of copier reads
  *	target_errors		errors of destination writes, zeroes and flushes
- *	error			"-", or what ended the last attempt, one of BLOCKCOPY_ERROR_*
+ *	error			"-", or what ended the last attempt or is retried, one of
+ *				BLOCKCOPY_ERROR_*
  *	blackout_us		how long the last "complete" or "finish" held guest writes
  *	held			guest writes parked now
  *	event			name of the last event, "-" before the first
@@ -76,7 +98,7 @@
 
 #define BLOCKCOPY_TARGET_NAME		"blockcopy"
 #define BLOCKCOPY_VERSION_MAJOR		0
-#define BLOCKCOPY_VERSION_MINOR		1
+#define BLOCKCOPY_VERSION_MINOR		2
 #define BLOCKCOPY_VERSION_PATCH		0
 
 #define BLOCKCOPY_STATUS_VERSION	1
@@ -96,6 +118,11 @@
 #define BLOCKCOPY_HOLD_MS_MAX		60000
 #define BLOCKCOPY_HOLD_MS_DEFAULT	500
 
+/* How long a guest write waits for the destination at most, milliseconds. */
+#define BLOCKCOPY_WRITE_TIMEOUT_MIN	10
+#define BLOCKCOPY_WRITE_TIMEOUT_MAX	60000
+#define BLOCKCOPY_WRITE_TIMEOUT_DEFAULT	1000
+
 /* States, as status names them. */
 #define BLOCKCOPY_STATE_COPYING		"copying"
 #define BLOCKCOPY_STATE_READY		"ready"
@@ -109,6 +136,7 @@
 #define BLOCKCOPY_ERROR_SOURCE_READ	"source-read"
 #define BLOCKCOPY_ERROR_TARGET_WRITE	"target-write"
 #define BLOCKCOPY_ERROR_TARGET_FLUSH	"target-flush"
+#define BLOCKCOPY_ERROR_GIVEN_UP	"destination-given-up"
 #define BLOCKCOPY_ERROR_BLACKOUT	"blackout-budget-spent"
 #define BLOCKCOPY_ERROR_SUSPENDED	"suspended-while-completing"
 
@@ -122,5 +150,7 @@
 #define BLOCKCOPY_EVENT_PAUSED		"paused"
 #define BLOCKCOPY_EVENT_RESUMED		"resumed"
 #define BLOCKCOPY_EVENT_ERROR		"error"
+#define BLOCKCOPY_EVENT_MODE_CHANGED	"mode-changed"
+#define BLOCKCOPY_EVENT_FALLING_BEHIND	"falling-behind"
 
 #endif /* BLOCKCOPY_ABI_H */
