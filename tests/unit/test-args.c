@@ -43,8 +43,11 @@ static void assert_same(const struct bc_args *a, const struct bc_args *b, const 
 	ck_assert_msg(a->region_sectors == b->region_sectors && a->copy_mode == b->copy_mode &&
 		      a->sync == b->sync && a->detect_zeroes == b->detect_zeroes &&
 		      a->bandwidth == b->bandwidth && a->buf_size == b->buf_size &&
-		      a->paused == b->paused && a->pivoted == b->pivoted &&
-		      a->finished == b->finished, "\"%s\" means something else", line);
+		      a->write_timeout == b->write_timeout &&
+		      a->on_source_error == b->on_source_error &&
+		      a->on_target_error == b->on_target_error && a->paused == b->paused &&
+		      a->pivoted == b->pivoted && a->finished == b->finished,
+		      "\"%s\" means something else", line);
 }
 
 START_TEST(defaults)
@@ -56,12 +59,55 @@ START_TEST(defaults)
 		struct bc_args args = parse_good(lines[i]);
 
 		ck_assert_uint_eq(args.region_sectors, 128);
-		ck_assert_int_eq(args.copy_mode, BC_COPY_MODE_BACKGROUND);
+		ck_assert_int_eq(args.copy_mode, BC_COPY_MODE_AUTO);
 		ck_assert_int_eq(args.sync, BC_SYNC_FULL);
 		ck_assert_int_eq(args.detect_zeroes, BC_DETECT_ZEROES_UNMAP);
 		ck_assert_uint_eq(args.bandwidth, 0);
 		ck_assert_uint_eq(args.buf_size, BLOCKCOPY_BUF_SIZE_DEFAULT);
+		ck_assert_uint_eq(args.write_timeout, BLOCKCOPY_WRITE_TIMEOUT_DEFAULT);
+		ck_assert_int_eq(args.on_source_error, BC_POLICY_REPORT);
+		ck_assert_int_eq(args.on_target_error, BC_POLICY_REPORT);
 		ck_assert(!args.paused && !args.pivoted && !args.finished);
+	}
+}
+END_TEST
+
+static const char * const mode_words[BC_COPY_MODE_MAX] = {
+	[BC_COPY_MODE_BACKGROUND] = "background",
+	[BC_COPY_MODE_WRITE_BLOCKING] = "write-blocking",
+	[BC_COPY_MODE_AUTO] = "auto",
+};
+
+static const char * const policy_words[BC_POLICY_MAX] = {
+	[BC_POLICY_REPORT] = "report",
+	[BC_POLICY_IGNORE] = "ignore",
+	[BC_POLICY_ENOSPC] = "enospc",
+	[BC_POLICY_STOP] = "stop",
+};
+
+/* The words are the contract, the numbers behind them are not. */
+START_TEST(modes_and_policies)
+{
+	char line[64];
+	unsigned int i;
+
+	for (i = 0; i < BC_COPY_MODE_MAX; i++) {
+		snprintf(line, sizeof(line), "8 2 copy_mode %s", mode_words[i]);
+		ck_assert_uint_eq(parse_good(line).copy_mode, i);
+		ck_assert_str_eq(bc_copy_mode_names[i], mode_words[i]);
+	}
+	for (i = 0; i < BC_POLICY_MAX; i++) {
+		struct bc_args args;
+
+		snprintf(line, sizeof(line), "8 2 on_source_error %s", policy_words[i]);
+		args = parse_good(line);
+		ck_assert_uint_eq(args.on_source_error, i);
+		ck_assert_uint_eq(args.on_target_error, BC_POLICY_REPORT);
+		snprintf(line, sizeof(line), "8 2 on_target_error %s", policy_words[i]);
+		args = parse_good(line);
+		ck_assert_uint_eq(args.on_target_error, i);
+		ck_assert_uint_eq(args.on_source_error, BC_POLICY_REPORT);
+		ck_assert_str_eq(bc_policy_names[i], policy_words[i]);
 	}
 }
 END_TEST
@@ -70,9 +116,6 @@ START_TEST(each_argument)
 {
 	struct bc_args args;
 
-	args = parse_good("8 2 copy_mode background");
-	ck_assert_int_eq(args.copy_mode, BC_COPY_MODE_BACKGROUND);
-	ck_assert_str_eq(bc_copy_mode_names[args.copy_mode], "background");
 	ck_assert_int_eq(parse_good("8 2 sync full").sync, BC_SYNC_FULL);
 	ck_assert_int_eq(parse_good("8 2 sync none").sync, BC_SYNC_NONE);
 	ck_assert_int_eq(parse_good("8 2 detect_zeroes off").detect_zeroes, BC_DETECT_ZEROES_OFF);
@@ -85,8 +128,9 @@ START_TEST(each_argument)
 	ck_assert_uint_eq(parse_good("8 2 buf_size 1048576").buf_size, BLOCKCOPY_BUF_SIZE_MIN);
 	ck_assert_uint_eq(parse_good("8 2 buf_size 268435456").buf_size, BLOCKCOPY_BUF_SIZE_MAX);
 	ck_assert_uint_eq(parse_good("8 2 buf_size 1048577").buf_size, BLOCKCOPY_BUF_SIZE_MIN + 1);
-	parse_good("8 2 on_source_error report");
-	parse_good("8 2 on_target_error report");
+	ck_assert_uint_eq(parse_good("8 2 write_timeout 10").write_timeout, 10);
+	ck_assert_uint_eq(parse_good("8 2 write_timeout 1001").write_timeout, 1001);
+	ck_assert_uint_eq(parse_good("8 2 write_timeout 60000").write_timeout, 60000);
 
 	args = parse_good("8 1 paused");
 	ck_assert(args.paused && !args.pivoted && !args.finished);
@@ -95,15 +139,19 @@ START_TEST(each_argument)
 	args = parse_good("8 1 finished");
 	ck_assert(!args.paused && !args.pivoted && args.finished);
 
-	args = parse_good("131072 16 finished paused on_target_error report on_source_error report "
+	args = parse_good("131072 18 finished paused on_target_error stop on_source_error ignore "
 			  "buf_size 2097152 detect_zeroes on bandwidth 5 sync none "
-			  "copy_mode background");
+			  "write_timeout 250 copy_mode write-blocking");
 	ck_assert_uint_eq(args.region_sectors, 131072);
 	ck_assert(args.paused && args.finished);
 	ck_assert_uint_eq(args.buf_size, 2097152);
 	ck_assert_int_eq(args.detect_zeroes, BC_DETECT_ZEROES_ON);
 	ck_assert_uint_eq(args.bandwidth, 5);
 	ck_assert_int_eq(args.sync, BC_SYNC_NONE);
+	ck_assert_uint_eq(args.write_timeout, 250);
+	ck_assert_int_eq(args.copy_mode, BC_COPY_MODE_WRITE_BLOCKING);
+	ck_assert_int_eq(args.on_source_error, BC_POLICY_IGNORE);
+	ck_assert_int_eq(args.on_target_error, BC_POLICY_STOP);
 }
 END_TEST
 
@@ -159,7 +207,10 @@ static const struct {
 	{ "8 4 sync full sync full",		"twice" },
 	{ "8 4 bandwidth 1 bandwidth 2",	"twice" },
 	{ "8 3 on_source_error report on_source_error", "twice" },
-	{ "8 2 copy_mode write-blocking",	"copy_mode" },
+	{ "8 4 write_timeout 10 write_timeout 10", "twice" },
+	{ "8 1 write_timeout",			"value" },
+	{ "8 2 copy_mode write_blocking",	"copy_mode" },
+	{ "8 2 copy_mode Auto",			"copy_mode" },
 	{ "8 2 copy_mode back",			"copy_mode" },
 	{ "8 2 sync bitmap",			"sync" },
 	{ "8 2 bandwidth x",			"bandwidth" },
@@ -171,8 +222,16 @@ static const struct {
 	{ "8 2 buf_size 268435457",		"buf_size" },
 	{ "8 2 buf_size 0",			"buf_size" },
 	{ "8 2 detect_zeroes yes",		"detect_zeroes" },
-	{ "8 2 on_source_error ignore",		"policies" },
-	{ "8 2 on_target_error stop",		"policies" },
+	{ "8 2 write_timeout 9",		"write_timeout" },
+	{ "8 2 write_timeout 60001",		"write_timeout" },
+	{ "8 2 write_timeout 0",		"write_timeout" },
+	{ "8 2 write_timeout -10",		"write_timeout" },
+	{ "8 2 write_timeout 1s",		"write_timeout" },
+	{ "8 2 write_timeout 4294967306",	"write_timeout" },	/* 10 modulo 2^32 */
+	{ "8 2 on_source_error retry",		"on_source_error" },
+	{ "8 2 on_source_error ign",		"on_source_error" },
+	{ "8 2 on_target_error ENOSPC",		"on_target_error" },
+	{ "8 2 on_target_error paused",		"on_target_error" },
 	{ "8 2 pivoted finished",		"exclude" },
 	{ "8 2 finished pivoted",		"exclude" },
 };
@@ -218,7 +277,11 @@ START_TEST(round_trip)
 	static const u32 regions[] = {
 		BLOCKCOPY_REGION_SECTORS_MIN, 128, BLOCKCOPY_REGION_SECTORS_MAX,
 	};
-	unsigned int sync, zeroes, i, j, k, paused, end;
+	static const u32 timeouts[] = {
+		BLOCKCOPY_WRITE_TIMEOUT_MIN, BLOCKCOPY_WRITE_TIMEOUT_DEFAULT,
+		BLOCKCOPY_WRITE_TIMEOUT_MAX,
+	};
+	unsigned int sync, zeroes, i, j, k, paused, end, n = 0;
 
 	for (sync = 0; sync < BC_SYNC_MAX; sync++)
 	for (zeroes = 0; zeroes < BC_DETECT_ZEROES_MAX; zeroes++)
@@ -233,21 +296,157 @@ START_TEST(round_trip)
 			.detect_zeroes = zeroes,
 			.bandwidth = bandwidths[i],
 			.buf_size = buf_sizes[j],
+			/* Each with each of the others above, over the many rounds. */
+			.copy_mode = n % BC_COPY_MODE_MAX,
+			.write_timeout = timeouts[n / 3 % ARRAY_SIZE(timeouts)],
+			.on_source_error = n / 5 % BC_POLICY_MAX,
+			.on_target_error = n / 7 % BC_POLICY_MAX,
 			.paused = paused,
 			.pivoted = end == 1,
 			.finished = end == 2,
 		};
 
 		assert_round_trip(&args);
+		n++;
 	}
+}
+END_TEST
+
+/* All of the modes and policies with each other. */
+START_TEST(round_trip_policies)
+{
+	unsigned int mode, source, target;
+
+	for (mode = 0; mode < BC_COPY_MODE_MAX; mode++)
+	for (source = 0; source < BC_POLICY_MAX; source++)
+	for (target = 0; target < BC_POLICY_MAX; target++) {
+		struct bc_args args = parse_good("128");
+
+		args.copy_mode = mode;
+		args.on_source_error = source;
+		args.on_target_error = target;
+		assert_round_trip(&args);
+	}
+}
+END_TEST
+
+static size_t longest(const char *const *words, unsigned int n)
+{
+	size_t len = 0;
+
+	while (n--)
+		len = max(len, strlen(words[n]));
+	return len;
+}
+
+/* Every word at its longest: nothing may be cut, or the table would load as something else. */
+START_TEST(longest_line)
+{
+	static const char line[] =
+		"131072 18 copy_mode write-blocking sync none bandwidth 18446744073709551615 "
+		"buf_size 268435456 write_timeout 60000 on_source_error ignore "
+		"on_target_error enospc detect_zeroes off paused finished";
+	struct bc_args args = parse_good(line);
+	char formatted[512];
+
+	ck_assert_uint_eq(longest(mode_words, BC_COPY_MODE_MAX), strlen("write-blocking"));
+	ck_assert_uint_eq(longest(policy_words, BC_POLICY_MAX), strlen("ignore"));
+	assert_round_trip(&args);
+	bc_args_format(&args, formatted, sizeof(formatted));
+	ck_assert_str_eq(formatted, line);
+}
+END_TEST
+
+/* What may change live is set by name, alone, and by the rules of the table line. */
+START_TEST(set)
+{
+	struct bc_args args = parse_good("128"), want = args;
+	char *error = NULL;
+	unsigned int i;
+
+	ck_assert_int_eq(bc_args_set(&args, "bandwidth", "5", &error), 0);
+	want.bandwidth = 5;
+	assert_same(&args, &want, "bandwidth");
+	ck_assert_int_eq(bc_args_set(&args, "buf_size", "1048576", &error), 0);
+	want.buf_size = 1048576;
+	assert_same(&args, &want, "buf_size");
+	ck_assert_int_eq(bc_args_set(&args, "write_timeout", "60000", &error), 0);
+	want.write_timeout = 60000;
+	assert_same(&args, &want, "write_timeout");
+	for (i = 0; i < BC_COPY_MODE_MAX; i++) {
+		ck_assert_int_eq(bc_args_set(&args, "copy_mode", mode_words[i], &error), 0);
+		want.copy_mode = i;
+		assert_same(&args, &want, mode_words[i]);
+	}
+	for (i = BC_POLICY_MAX; i--;) {
+		ck_assert_int_eq(bc_args_set(&args, "on_source_error", policy_words[i], &error), 0);
+		want.on_source_error = i;
+		assert_same(&args, &want, policy_words[i]);
+	}
+	for (i = BC_POLICY_MAX; i--;) {
+		ck_assert_int_eq(bc_args_set(&args, "on_target_error", policy_words[i], &error), 0);
+		want.on_target_error = i;
+		assert_same(&args, &want, policy_words[i]);
+	}
+	ck_assert_msg(!error, "all were fine, but: %s", error);
+}
+END_TEST
+
+/* Refused by "set", with a word of the sentence about it. */
+static const struct {
+	const char *name, *value, *told;
+} bad_set[] = {
+	{ "sync",		"none",			"need bandwidth" },
+	{ "paused",		"",			"need bandwidth" },
+	{ "pivoted",		"1",			"need bandwidth" },
+	{ "finished",		"1",			"need bandwidth" },
+	{ "detect_zeroes",	"on",			"need bandwidth" },
+	{ "nonsense",		"1",			"need bandwidth" },
+	{ "",			"1",			"need bandwidth" },
+	{ "Bandwidth",		"1",			"need bandwidth" },
+	{ "band",		"1",			"need bandwidth" },
+	{ "buf-size",		"1048576",		"need bandwidth" },
+	{ "bandwidth",		"",			"bandwidth: " },
+	{ "bandwidth",		"x",			"bandwidth: " },
+	{ "bandwidth",		"18446744073709551616",	"bandwidth: " },
+	{ "buf_size",		"1048575",		"buf_size: " },
+	{ "buf_size",		"268435457",		"buf_size: " },
+	{ "write_timeout",	"9",			"write_timeout: " },
+	{ "write_timeout",	"60001",		"write_timeout: " },
+	{ "write_timeout",	"",			"write_timeout: " },
+	{ "copy_mode",		"",			"copy_mode: " },
+	{ "copy_mode",		"sync",			"copy_mode: " },
+	{ "on_source_error",	"",			"on_source_error: " },
+	{ "on_source_error",	"fail",			"on_source_error: " },
+	{ "on_target_error",	"reports",		"on_target_error: " },
+};
+
+START_TEST(set_refused)
+{
+	/* Not one value is a default, so that one that was reset would show. */
+	struct bc_args before = parse_good("256 17 copy_mode background sync none bandwidth 7 "
+					   "buf_size 2097152 write_timeout 77 paused "
+					   "on_source_error stop on_target_error ignore "
+					   "detect_zeroes off");
+	struct bc_args args = before;
+	char *error = NULL;
+	int r = bc_args_set(&args, bad_set[_i].name, bad_set[_i].value, &error);
+
+	ck_assert_msg(r == -EINVAL, "%s %s: %d", bad_set[_i].name, bad_set[_i].value, r);
+	ck_assert_msg(error != NULL, "%s: no reason told", bad_set[_i].name);
+	ck_assert_msg(strstr(error, bad_set[_i].told) == error, "%s %s: %s", bad_set[_i].name,
+		      bad_set[_i].value, error);
+	assert_same(&args, &before, bad_set[_i].name);
 }
 END_TEST
 
 /* A buffer that is too small is cut, and not written past. */
 START_TEST(format_cut)
 {
-	struct bc_args args = parse_good("131072 10 sync none bandwidth 18446744073709551615 "
-					 "buf_size 1048576 detect_zeroes off paused finished");
+	struct bc_args args = parse_good("131072 18 sync none bandwidth 18446744073709551615 "
+					 "buf_size 1048576 detect_zeroes off paused finished "
+					 "copy_mode write-blocking write_timeout 60000 "
+					 "on_source_error ignore on_target_error enospc");
 	char all[512], cut[512];
 	unsigned int size, n = bc_args_format(&args, all, sizeof(all));
 
@@ -268,7 +467,8 @@ START_TEST(random_words)
 		"copy_mode", "background", "sync", "full", "none", "bandwidth", "buf_size",
 		"1048576", "0", "1", "7", "detect_zeroes", "off", "on", "unmap", "on_source_error",
 		"on_target_error", "report", "paused", "pivoted", "finished", "+5", "nonsense",
-		"18446744073709551615",
+		"18446744073709551615", "write-blocking", "auto", "write_timeout", "60000",
+		"ignore", "enospc", "stop",
 	};
 	uint64_t state = unit_seed();
 	unsigned long i, accepted = 0;
@@ -299,10 +499,15 @@ static Suite *args_suite(void)
 
 	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, defaults);
+	tcase_add_test(tc, modes_and_policies);
 	tcase_add_test(tc, each_argument);
 	tcase_add_test(tc, region_sizes);
 	tcase_add_loop_test(tc, refused, 0, ARRAY_SIZE(bad));
 	tcase_add_test(tc, round_trip);
+	tcase_add_test(tc, round_trip_policies);
+	tcase_add_test(tc, longest_line);
+	tcase_add_test(tc, set);
+	tcase_add_loop_test(tc, set_refused, 0, ARRAY_SIZE(bad_set));
 	tcase_add_test(tc, format_cut);
 	tcase_add_test(tc, random_words);
 	suite_add_tcase(suite, tc);
