@@ -99,12 +99,9 @@ int blockcopy_detach(struct blockcopy *bc, const char *name)
 	int r;
 
 	bcl_begin(bc);
-	r = bcl_device_find(bc, name, &dev);
+	r = bcl_device_lock(bc, name, &dev, &lock);
 	if (r < 0)
 		return r;
-	lock = bcl_lock(bc, &dev);
-	if (lock < 0)
-		return lock;
 	r = bcl_dm_table(bc, dev.name, false, &t);
 	if (r < 0)
 		return r;

@@ -69,12 +69,9 @@ int blockcopy_abort(struct blockcopy *bc, const char *name, bool missing_ok)
 	int r;
 
 	bcl_begin(bc);
-	r = bcl_device_find(bc, name, &dev);
+	r = bcl_device_lock(bc, name, &dev, &lock);
 	if (r < 0)
 		return r;
-	lock = bcl_lock(bc, &dev);
-	if (lock < 0)
-		return lock;
 	r = bcl_job_read(bc, &dev, &j);
 	if (r < 0)
 		return r;

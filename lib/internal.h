@@ -65,6 +65,12 @@ char *bcl_device_path(dev_t dev);
  * Return: fd to close; -EBUSY (BLOCKCOPY_WRONG_STATE).
  */
 int bcl_lock(struct blockcopy *bc, const struct bcl_dm_info *dev);
+/*
+ * Resolve NAME as bcl_device_find(), lock it, and look at it again, as it may have changed while we
+ * waited. *ret_lock is an fd to close.
+ */
+int bcl_device_lock(struct blockcopy *bc, const char *name, struct bcl_dm_info *ret_dev,
+		    int *ret_lock);
 
 /* ---- destination/block.c ---- */
 
@@ -145,6 +151,8 @@ void bcl_job_done(struct bcl_job *j);
 int bcl_job_read(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl_job *ret);
 /* As above by name; no job is BLOCKCOPY_NOT_FOUND. */
 int bcl_job_find(struct blockcopy *bc, const char *name, struct bcl_job *ret);
+/* The same under the lock, which is an fd to close. */
+int bcl_job_lock(struct blockcopy *bc, const char *name, struct bcl_job *ret, int *ret_lock);
 int bcl_job_message(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *fmt, ...)
 	_printf_(3, 4);
 int bcl_info_from_job(struct blockcopy *bc, const struct bcl_job *j,

@@ -58,19 +58,38 @@ int bcl_job_read(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl
 	return 1;
 }
 
+/* A device without a job is an error. */
+static int read_job_on(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl_job *ret)
+{
+	int r = bcl_job_read(bc, dev, ret);
+
+	if (r == 0)
+		return bcl_fail(bc, BLOCKCOPY_NOT_FOUND, -ENXIO, "%s: no copy job on this device",
+				dev->name);
+	return r < 0 ? r : 0;
+}
+
 int bcl_job_find(struct blockcopy *bc, const char *name, struct bcl_job *ret)
 {
 	struct bcl_dm_info dev;
+	int r = bcl_device_find(bc, name, &dev);
+
+	return r < 0 ? r : read_job_on(bc, &dev, ret);
+}
+
+int bcl_job_lock(struct blockcopy *bc, const char *name, struct bcl_job *ret, int *ret_lock)
+{
+	_cleanup_close_ int lock = -1;
+	struct bcl_dm_info dev;
 	int r;
 
-	r = bcl_device_find(bc, name, &dev);
+	r = bcl_device_lock(bc, name, &dev, &lock);
+	if (r == 0)
+		r = read_job_on(bc, &dev, ret);
 	if (r < 0)
 		return r;
-	r = bcl_job_read(bc, &dev, ret);
-	if (r == 0)
-		return bcl_fail(bc, BLOCKCOPY_NOT_FOUND, -ENXIO, "%s: no copy job on this device",
-				dev.name);
-	return r < 0 ? r : 0;
+	*ret_lock = TAKE_FD(lock);
+	return 0;
 }
 
 int bcl_job_message(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *fmt, ...)
@@ -99,12 +118,9 @@ static int steer(struct blockcopy *bc, const char *name, const char *what, const
 	int r;
 
 	bcl_begin(bc);
-	r = bcl_job_find(bc, name, &j);
+	r = bcl_job_lock(bc, name, &j, &lock);
 	if (r < 0)
 		return r;
-	lock = bcl_lock(bc, &j.dev);
-	if (lock < 0)
-		return lock;
 	if (j.status.state == BLOCKCOPY_STATE_ID_PIVOTED ||
 	    j.status.state == BLOCKCOPY_STATE_ID_FINISHED)
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EINVAL,

@@ -51,3 +51,27 @@ int bcl_lock(struct blockcopy *bc, const struct bcl_dm_info *dev)
 	}
 	return TAKE_FD(fd);
 }
+
+int bcl_device_lock(struct blockcopy *bc, const char *name, struct bcl_dm_info *ret_dev,
+		    int *ret_lock)
+{
+	_cleanup_close_ int lock = -1;
+	struct bcl_dm_info dev, now;
+	int r;
+
+	r = bcl_device_find(bc, name, &dev);
+	if (r < 0)
+		return r;
+	lock = bcl_lock(bc, &dev);
+	if (lock < 0)
+		return lock;
+	r = bcl_dm_info(bc, dev.name, &now);
+	if (r < 0)
+		return r;
+	/* The lock is on the number: one that has the name by now is not what we hold. */
+	if (r == 0 || now.dev != dev.dev)
+		return bcl_fail(bc, BLOCKCOPY_NOT_FOUND, -ENXIO, "%s: no such dm device", name);
+	*ret_dev = now;
+	*ret_lock = TAKE_FD(lock);
+	return 0;
+}

@@ -83,7 +83,6 @@ static int complete(struct blockcopy *bc, const struct how *how, const char *nam
 {
 	_cleanup_(bcl_job_done) struct bcl_job before = {}, after = {};
 	_cleanup_close_ int lock = -1;
-	struct bcl_dm_info dev;
 	int r;
 
 	bcl_begin(bc);
@@ -91,18 +90,12 @@ static int complete(struct blockcopy *bc, const struct how *how, const char *nam
 		return bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
 				"max-blackout: found %u ms, needed %d to %d", max_blackout_ms,
 				BLOCKCOPY_HOLD_MS_MIN, BLOCKCOPY_HOLD_MS_MAX);
-	r = bcl_device_find(bc, name, &dev);
-	if (r < 0)
-		return r;
 	/* Held to the end, so that no abort comes between the switch and the swap. */
-	lock = bcl_lock(bc, &dev);
-	if (lock < 0)
-		return lock;
-	r = bcl_job_find(bc, dev.name, &before);
+	r = bcl_job_lock(bc, name, &before, &lock);
 	if (r == 0)
 		r = request(bc, how, &before, max_blackout_ms);
 	if (r == 0)
-		r = bcl_wait_completed(bc, &dev, &after);
+		r = bcl_wait_completed(bc, &before.dev, &after);
 	if (r < 0)
 		return r;
 
@@ -112,7 +105,7 @@ static int complete(struct blockcopy *bc, const struct how *how, const char *nam
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
 				"%s: no %s: %s (job is %s, writes were held %llu us of at most %u "
 				"ms)",
-				dev.name, how->verb,
+				after.dev.name, how->verb,
 				blockcopy_error_word_explain(after.status.error),
 				bcl_state_to_string(after.status.state),
 				(unsigned long long)after.status.blackout_us, max_blackout_ms);

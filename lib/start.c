@@ -241,17 +241,8 @@ int blockcopy_start(struct blockcopy *bc, const char *name, const char *destinat
 	int r;
 
 	bcl_begin(bc);
-	r = bcl_device_find(bc, name, &dev);
-	if (r < 0)
-		return r;
-	lock = bcl_lock(bc, &dev);
-	if (lock < 0)
-		return lock;
-	/* Again, as it may have changed while we waited for the lock. */
-	r = bcl_dm_info(bc, dev.name, &dev);
+	r = bcl_device_lock(bc, name, &dev, &lock);
 	if (r == 0)
-		return bcl_fail(bc, BLOCKCOPY_NOT_FOUND, -ENXIO, "%s: no such dm device", name);
-	if (r > 0)
 		r = drop_interrupted(bc, &dev);
 	if (r == 0)
 		r = make_plan(bc, &dev, destination, options ? options : &defaults, &p);
