@@ -34,8 +34,11 @@ static const struct key {
 	const char *name;
 	enum kind kind;
 	size_t offset;
+	bool optional;
 } keys[] = {
-#define KEY(n, k) { #n, k, offsetof(struct bcl_status, n) }
+#define KEY(n, k) { #n, k, offsetof(struct bcl_status, n), false }
+/* A job of a module older than the key can still be looked at and taken down. */
+#define SINCE_0_2(n, k) { #n, k, offsetof(struct bcl_status, n), true }
 	KEY(ready, FLAG),
 	KEY(paused, FLAG),
 	KEY(copy_mode, WORD),
@@ -56,10 +59,18 @@ static const struct key {
 	KEY(held, NUMBER),
 	KEY(event, WORD),
 	KEY(events, NUMBER),
+	SINCE_0_2(mirroring, FLAG),
+	SINCE_0_2(mirrored_bytes, NUMBER),
+	SINCE_0_2(write_timeout, NUMBER),
+	SINCE_0_2(late_writes, NUMBER),
+	SINCE_0_2(timeouts, NUMBER),
+	SINCE_0_2(on_source_error, WORD),
+	SINCE_0_2(on_target_error, WORD),
 #undef KEY
+#undef SINCE_0_2
 };
 
-_Static_assert(ELEMENTSOF(keys) < 32, "one bit a key");
+_Static_assert(ELEMENTSOF(keys) <= 32, "one bit a key");
 
 static int parse_value(const struct key *k, const char *word, struct bcl_status *s)
 {
@@ -104,7 +115,10 @@ static int parse_pairs(char **word, size_t n, struct bcl_status *s)
 				return r;
 			break;
 		}
-	return seen == (1U << ELEMENTSOF(keys)) - 1 ? 0 : -EBADMSG;
+	for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+		if (!keys[i].optional && !(seen & (1U << i)))
+			return -EBADMSG;
+	return 0;
 }
 
 /* "<synced>/<total>" */

@@ -19,6 +19,7 @@ struct bcl_status {
 	bool ready;
 	bool paused;
 	bool actively_synced;
+	bool mirroring;
 	uint64_t dirty_bytes;
 	uint64_t inflight_bytes;
 	uint64_t copied_bytes;
@@ -32,15 +33,22 @@ struct bcl_status {
 	uint64_t blackout_us;
 	uint64_t held;
 	uint64_t events;
+	uint64_t mirrored_bytes;
+	uint64_t write_timeout;		/* ms; 0 by a module that has none */
+	uint64_t late_writes;
+	uint64_t timeouts;
 	char copy_mode[BCL_STATUS_WORD_MAX];
 	char io_status[BCL_STATUS_WORD_MAX];
 	char error[BCL_STATUS_WORD_MAX];
 	char event[BCL_STATUS_WORD_MAX];
+	char on_source_error[BCL_STATUS_WORD_MAX];	/* "" by a module that has none */
+	char on_target_error[BCL_STATUS_WORD_MAX];
 };
 
 /*
  * Return: 0; -EPROTONOSUPPORT another version; -EBADMSG malformed: word count, a number, an
- * unknown state, a key that is missing or given twice. Keys that it does not know are skipped.
+ * unknown state, a key that is missing or given twice. Keys that it does not know are skipped;
+ * those that came with module 0.2 may be missing.
  * *ret is written on success only.
  */
 int bcl_status_parse(const char *line, struct bcl_status *ret);

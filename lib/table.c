@@ -256,6 +256,7 @@ static int parse_arg(struct cursor *c, const char *name, struct bcl_args *a)
 	} numbers[] = {
 		{ "bandwidth", &a->bandwidth_set, &a->bandwidth },
 		{ "buf_size", &a->buf_size_set, &a->buf_size },
+		{ "write_timeout", &a->write_timeout_set, &a->write_timeout },
 	};
 	const struct {
 		const char *name;
@@ -356,6 +357,15 @@ int bcl_args_format(const struct bcl_args *a, char **ret_params)
 		{ "on_source_error", a->on_source_error },
 		{ "on_target_error", a->on_target_error },
 	};
+	const struct {
+		const char *name;
+		bool set;
+		uint64_t value;
+	} numbers[] = {
+		{ "bandwidth", a->bandwidth_set, a->bandwidth },
+		{ "buf_size", a->buf_size_set, a->buf_size },
+		{ "write_timeout", a->write_timeout_set, a->write_timeout },
+	};
 	_cleanup_free_ char *args = NULL;
 	char *params = NULL;
 	size_t size = 0;
@@ -369,14 +379,11 @@ int bcl_args_format(const struct bcl_args *a, char **ret_params)
 			fprintf(f, " %s %s", words[i].name, words[i].value);
 			count += 2;
 		}
-	if (a->bandwidth_set) {
-		fprintf(f, " bandwidth %" PRIu64, a->bandwidth);
-		count += 2;
-	}
-	if (a->buf_size_set) {
-		fprintf(f, " buf_size %" PRIu64, a->buf_size);
-		count += 2;
-	}
+	for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+		if (numbers[i].set) {
+			fprintf(f, " %s %" PRIu64, numbers[i].name, numbers[i].value);
+			count += 2;
+		}
 	if (a->paused) {
 		fputs(" paused", f);
 		count++;

@@ -61,6 +61,8 @@ struct bcl_args {
 	uint64_t bandwidth;
 	bool buf_size_set;
 	uint64_t buf_size;
+	bool write_timeout_set;
+	uint64_t write_timeout;		/* ms */
 	bool paused;
 	bool pivoted;
 	bool finished;

@@ -15,6 +15,12 @@
 	"error - blackout_us 18446744073709551615 held 3 event paused events 9"
 #define GOOD HEAD "20 " PAIRS
 
+/* What a module of version 0.2 tells beside it. */
+#define PAIRS_0_2							\
+	"mirroring 1 mirrored_bytes 10 write_timeout 1000 late_writes 11 timeouts 12 "	\
+	"on_source_error ignore on_target_error enospc"
+#define GOOD_0_2 HEAD "27 " PAIRS_0_2 " " PAIRS
+
 static int parse(const char *line)
 {
 	struct bcl_status s;
@@ -51,6 +57,67 @@ START_TEST(good)
 	ck_assert_uint_eq(s.held, 3);
 	ck_assert_str_eq(s.event, "paused");
 	ck_assert_uint_eq(s.events, 9);
+}
+END_TEST
+
+START_TEST(good_0_2)
+{
+	struct bcl_status s;
+
+	ck_assert_int_eq(bcl_status_parse(GOOD_0_2, &s), 0);
+	ck_assert(s.mirroring);
+	ck_assert(!s.actively_synced);
+	ck_assert_uint_eq(s.mirrored_bytes, 10);
+	ck_assert_uint_eq(s.write_timeout, 1000);
+	ck_assert_uint_eq(s.late_writes, 11);
+	ck_assert_uint_eq(s.timeouts, 12);
+	ck_assert_str_eq(s.on_source_error, "ignore");
+	ck_assert_str_eq(s.on_target_error, "enospc");
+	ck_assert_uint_eq(s.events, 9);
+}
+END_TEST
+
+/* Of a module that does not have them, all or some: not told. */
+START_TEST(older_module)
+{
+	struct bcl_status s;
+
+	memset(&s, 0xff, sizeof(s));
+	ck_assert_int_eq(bcl_status_parse(GOOD, &s), 0);
+	ck_assert(!s.mirroring);
+	ck_assert_uint_eq(s.mirrored_bytes, 0);
+	ck_assert_uint_eq(s.write_timeout, 0);
+	ck_assert_uint_eq(s.late_writes, 0);
+	ck_assert_uint_eq(s.timeouts, 0);
+	ck_assert_str_eq(s.on_source_error, "");
+	ck_assert_str_eq(s.on_target_error, "");
+	ck_assert_int_eq(bcl_status_parse(HEAD "21 write_timeout 5 " PAIRS, &s), 0);
+	ck_assert_uint_eq(s.write_timeout, 5);
+
+	/* But what is told must be right. */
+	ck_assert_int_eq(parse(HEAD "21 mirroring 2 " PAIRS), -EBADMSG);
+	ck_assert_int_eq(parse(HEAD "21 late_writes -1 " PAIRS), -EBADMSG);
+	ck_assert_int_eq(parse(HEAD "22 timeouts 1 timeouts 1 " PAIRS), -EBADMSG);
+}
+END_TEST
+
+/* None of the first version's may be missing, also where there are enough of others. */
+START_TEST(missing_key)
+{
+	static const char pairs[] = PAIRS;
+	const char *at = pairs;
+
+	while (*at) {
+		const char *rest = at + strcspn(at, " ") + 1;
+		char line[2048];
+
+		rest += strcspn(rest, " ");
+		rest += *rest == ' ';
+		snprintf(line, sizeof(line), HEAD "26 " PAIRS_0_2 " %.*s%s", (int)(at - pairs),
+			 pairs, rest);
+		ck_assert_msg(parse(line) == -EBADMSG, "\"%s\"", line);
+		at = rest;
+	}
 }
 END_TEST
 
@@ -139,10 +206,10 @@ END_TEST
 /* Each prefix of a good line is bad, and read within its bounds (valgrind, ASan). */
 START_TEST(truncated)
 {
-	size_t len = strlen(GOOD);
+	size_t len = strlen(GOOD_0_2);
 
 	for (size_t n = 0; n < len; n++) {
-		char *line = strndup(GOOD, n);
+		char *line = strndup(GOOD_0_2, n);
 		struct bcl_status s = { .held = 4711 };
 
 		ck_assert_int_lt(bcl_status_parse(line, &s), 0);
@@ -159,11 +226,11 @@ START_TEST(garbage)
 	unsigned long n = unit_scaled(200000);
 
 	while (n--) {
-		char line[sizeof(GOOD)];
+		char line[sizeof(GOOD_0_2)];
 		struct bcl_status s;
 		unsigned int edits = 1 + unit_below(&seed, 8);
 
-		memcpy(line, GOOD, sizeof(line));
+		memcpy(line, GOOD_0_2, sizeof(line));
 		while (edits--)
 			line[unit_below(&seed, sizeof(line) - 1)] =
 				alphabet[unit_below(&seed, sizeof(alphabet) - 1)];
@@ -171,6 +238,7 @@ START_TEST(garbage)
 			unit_assert(s.synced <= s.total);
 			unit_assert(s.state >= 0 && s.state < BLOCKCOPY_STATE_ID_MAX);
 			unit_assert(strlen(s.error) < BCL_STATUS_WORD_MAX);
+			unit_assert(strlen(s.on_target_error) < BCL_STATUS_WORD_MAX);
 		}
 	}
 }
@@ -194,6 +262,9 @@ int main(void)
 
 	tcase_set_timeout(t, 0);
 	tcase_add_test(t, good);
+	tcase_add_test(t, good_0_2);
+	tcase_add_test(t, older_module);
+	tcase_add_test(t, missing_key);
 	tcase_add_test(t, unknown_keys);
 	tcase_add_test(t, bad);
 	tcase_add_test(t, versions);

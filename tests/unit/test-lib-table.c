@@ -113,9 +113,14 @@ START_TEST(args)
 	ck_assert(!a.bandwidth_set && !a.paused && !a.unknown);
 	bcl_args_done(&a);
 
-	ck_assert_int_eq(bcl_args_parse("1:0 0 1:1 0 8 9 copy_mode background sync none bandwidth 5 "
-					"buf_size 1048576 paused", &a), 0);
-	ck_assert_str_eq(a.copy_mode, "background");
+	ck_assert_int_eq(bcl_args_parse("1:0 0 1:1 0 8 15 copy_mode auto sync none bandwidth 5 "
+					"buf_size 1048576 paused write_timeout 1000 "
+					"on_source_error stop on_target_error enospc", &a), 0);
+	ck_assert(!a.unknown);
+	ck_assert_str_eq(a.copy_mode, "auto");
+	ck_assert_str_eq(a.on_source_error, "stop");
+	ck_assert_str_eq(a.on_target_error, "enospc");
+	ck_assert(a.write_timeout_set && a.write_timeout == 1000);
 	ck_assert_str_eq(a.sync, "none");
 	ck_assert(a.bandwidth_set && a.bandwidth == 5);
 	ck_assert(a.buf_size_set && a.buf_size == 1048576);
@@ -124,12 +129,39 @@ START_TEST(args)
 }
 END_TEST
 
+/* The line that a start loads, word for word; what was not said stays the kernel's. */
+START_TEST(written)
+{
+	struct bcl_args a = {
+		.source = "254:1", .destination = "8:16", .region_sectors = 128,
+	};
+	char *line;
+
+	ck_assert_int_eq(bcl_args_format(&a, &line), 0);
+	ck_assert_str_eq(line, "254:1 0 8:16 0 128");
+	free(line);
+
+	a.copy_mode = "write-blocking";
+	a.on_source_error = "ignore";
+	a.on_target_error = "enospc";
+	a.write_timeout_set = true;
+	a.write_timeout = 250;
+	a.bandwidth_set = true;
+	a.paused = true;
+	ck_assert_int_eq(bcl_args_format(&a, &line), 0);
+	ck_assert_str_eq(line, "254:1 0 8:16 0 128 11 copy_mode write-blocking "
+			       "on_source_error ignore on_target_error enospc bandwidth 0 "
+			       "write_timeout 250 paused");
+	free(line);
+}
+END_TEST
+
 /* A job of a newer module can be taken down: its legs are known. */
 START_TEST(unknown_args)
 {
 	struct bcl_args a;
 
-	ck_assert_int_eq(bcl_args_parse("1:0 0 1:1 0 8 4 pivoted write_timeout 1000 paused", &a), 0);
+	ck_assert_int_eq(bcl_args_parse("1:0 0 1:1 0 8 4 pivoted not_known_yet 1000 paused", &a), 0);
 	ck_assert(a.unknown && a.pivoted && !a.paused);
 	ck_assert_str_eq(a.destination, "1:1");
 	bcl_args_done(&a);
@@ -147,6 +179,8 @@ START_TEST(bad_args)
 		"1:0 0 1:1 0 128 2 bandwidth -1", "1:0 0 1:1 0 128 2 bandwidth 18446744073709551616",
 		"1:0 0 1:1 0 128 4 sync full sync full", "1:0 0 1:1 0 128 1 sync",
 		"1:0 0 1:1 0 128 18446744073709551616 paused",
+		"1:0 0 1:1 0 128 1 write_timeout", "1:0 0 1:1 0 128 2 write_timeout 1s",
+		"1:0 0 1:1 0 128 4 write_timeout 5 write_timeout 5",
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(lines); i++)
@@ -172,6 +206,8 @@ static void random_args(uint64_t *seed, struct bcl_args *a)
 {
 	static const char *const devs[] = { "8:0", "254:1048575", "/dev/mapper/x", NULL };
 	static const char *const zeroes[] = { "off", "on", "unmap", NULL };
+	static const char *const modes[] = { "background", "write-blocking", "auto", NULL };
+	static const char *const policies[] = { "report", "ignore", "enospc", "stop", NULL };
 
 	*a = (struct bcl_args) {
 		.source = strdup(pick(seed, devs)),
@@ -179,13 +215,14 @@ static void random_args(uint64_t *seed, struct bcl_args *a)
 		.destination = strdup(pick(seed, devs)),
 		.destination_offset = unit_random(seed),
 		.region_sectors = 8ULL << unit_below(seed, 15),
-		.copy_mode = maybe(seed, "background"),
+		.copy_mode = maybe(seed, pick(seed, modes)),
 		.sync = maybe(seed, "none"),
 		.detect_zeroes = maybe(seed, pick(seed, zeroes)),
-		.on_source_error = maybe(seed, "report"),
-		.on_target_error = maybe(seed, "report"),
+		.on_source_error = maybe(seed, pick(seed, policies)),
+		.on_target_error = maybe(seed, pick(seed, policies)),
 		.bandwidth_set = unit_below(seed, 2),
 		.buf_size_set = unit_below(seed, 2),
+		.write_timeout_set = unit_below(seed, 2),
 		.paused = unit_below(seed, 2),
 		.pivoted = unit_below(seed, 2),
 		.finished = unit_below(seed, 2),
@@ -194,6 +231,8 @@ static void random_args(uint64_t *seed, struct bcl_args *a)
 		a->bandwidth = unit_random(seed);
 	if (a->buf_size_set)
 		a->buf_size = unit_random(seed);
+	if (a->write_timeout_set)
+		a->write_timeout = unit_random(seed);
 }
 
 START_TEST(round_trip)
@@ -256,6 +295,7 @@ int main(void)
 	tcase_add_test(t, keys);
 	tcase_add_test(t, linear);
 	tcase_add_test(t, args);
+	tcase_add_test(t, written);
 	tcase_add_test(t, unknown_args);
 	tcase_add_test(t, bad_args);
 	tcase_add_test(t, round_trip);
