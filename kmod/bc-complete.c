@@ -9,8 +9,8 @@
  * begin	job->writes goes to atomic mode: killing it then takes effect at once; it would
  *		otherwise cost the guest a grace period. It stays there after a flip, see route()
  *		in bc-write.c.
- * drain	The guest runs; the copier goes without limit until little is dirty, for as long as
- *		the hold may take at most.
+ * drain	The guest runs, its writes are mirrored; the copier goes without limit until little
+ *		is dirty, for as long as the hold may take at most.
  * hold		New guest writes are parked, the timer runs (I8). Those in flight end, dirty is
  *		copied, the destination is flushed.
  * flip		With nothing in flight, nothing dirty and the flush done (I6), and all that under
@@ -92,7 +92,7 @@ static void hold_end(struct bc_job *job, struct bio_list *bios)
 	percpu_ref_get_many(&job->writes, hold->nr);
 	bio_list_merge(bios, &hold->bios);
 	bio_list_init(&hold->bios);
-	trace_blockcopy_hold(bc_job_devt(job), false, hold->nr, job->completion.blackout_us);
+	trace_blockcopy_hold(job->devt, false, hold->nr, job->completion.blackout_us);
 	WRITE_ONCE(hold->nr, 0);
 	spin_unlock(&hold->lock);
 }
@@ -127,7 +127,7 @@ static void begin_hold(struct bc_job *job)
 	m->phase = BC_PHASE_HOLD;
 	m->hold++;
 	m->held_at = ktime_get_ns();
-	trace_blockcopy_hold(bc_job_devt(job), true, 0, 0);
+	trace_blockcopy_hold(job->devt, true, 0, 0);
 	hold_begin(job);
 	mod_delayed_work(job->wq, &m->timer, timer_delay(m));
 	bc_copier_kick(&job->copier);
@@ -183,12 +183,12 @@ int bc_complete(struct bc_job *job, bool pivot, unsigned int ms)
 	 */
 	if (!bc_registry_lock_alone(job)) {
 		DMWARN("%s: another blockcopy table is loaded, clear it first",
-		       dm_device_name(job->md));
+		       job->name);
 		return -EBUSY;
 	}
 	mutex_lock(&job->lock);
 	if (job->state != BC_READY || job->paused || READ_ONCE(job->copier.stopped)) {
-		DMWARN("%s: cannot %s: job is %s, need ready and running", dm_device_name(job->md),
+		DMWARN("%s: cannot %s: job is %s, need ready and running", job->name,
 		       pivot ? "complete" : "finish",
 		       READ_ONCE(job->copier.stopped) ? "suspended" :
 		       job->paused ? "paused" : bc_state_names[job->state]);
@@ -214,10 +214,11 @@ u64 bc_complete_clean(struct bc_job *job)
 	mutex_lock(&job->lock);
 	if (m->phase == BC_PHASE_DRAIN) {
 		mod_delayed_work(job->wq, &m->tick, 0);
-	} else if (m->phase == BC_PHASE_HOLD && percpu_ref_is_zero(&job->writes)) {
+	} else if (m->phase == BC_PHASE_HOLD && percpu_ref_is_zero(&job->writes) &&
+		   !READ_ONCE(job->mirrors.nr)) {
 		/*
-		 * I6: first no write in flight, then nothing dirty. The last write marks before it
-		 * goes.
+		 * I6: first no write in flight, late ones of the destination included, then nothing
+		 * dirty. The last write marks before it goes.
 		 */
 		smp_mb();	/* pairs with the full barrier of the last percpu_ref_put() */
 		if (!bc_bitmap_count(&job->dirty))
@@ -257,7 +258,8 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 	/* A flush for a hold that was given up says nothing about the next one. */
 	if (m->phase != BC_PHASE_HOLD || m->hold != hold)
 		goto unlock;
-	if (WARN_ON_ONCE(!percpu_ref_is_zero(&job->writes) || bc_bitmap_count(&job->dirty)))
+	if (WARN_ON_ONCE(!percpu_ref_is_zero(&job->writes) || bc_bitmap_count(&job->dirty) ||
+			 READ_ONCE(job->mirrors.nr)))
 		goto unlock;
 	if (m->pivot) {
 		WRITE_ONCE(job->truth, &job->destination);

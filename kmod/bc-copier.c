@@ -3,8 +3,9 @@
  * The copier: takes dirty regions from the source to the destination.
  *
  * One work item does everything, so nothing here needs a lock. It takes a run of dirty regions that
- * no copy has in flight, clears their bits (I2), and sends pieces of up to 1 MiB on their way:
- * read, look at the buffer, write. Bios that end put their piece on a list and queue the work.
+ * no copy has in flight, claims it, which keeps mirrored guest writes out (I3), clears the bits when
+ * those inside have left (I2), and sends pieces of up to 1 MiB on their way: read, look at the
+ * buffer, write. Bios that end put their piece on a list and queue the work.
  * Pieces that came back go first, before anything new is read: on fast devices one buffer then
  * makes the round, warm in the cache.
  *
@@ -19,6 +20,16 @@
 #include "bc-trace.h"
 
 #define RATE_WINDOW_NS	(NSEC_PER_SEC / 2)
+
+/*
+ * While guest writes are mirrored their latency is that of the destination's queue, so no more than
+ * this is ours there. It is also the copier's least share: it always has something in that queue.
+ */
+#define BUSY_BYTES	(2 * BC_PIECE_BYTES)
+
+/* Between tries after an error that is to be ignored. */
+#define BACKOFF_MIN_MS	100
+#define BACKOFF_MAX_MS	10000
 
 static struct bc_job *job_of(struct bc_copier *c)
 {
@@ -98,38 +109,133 @@ static u64 copy_bytes(const struct bc_copy *copy)
 	return (copy->end - copy->start) << SECTOR_SHIFT;
 }
 
-static void copy_begin(struct bc_copier *c, unsigned long region, unsigned long nr)
+static unsigned long first_region(struct bc_job *job, const struct bc_copy *copy)
+{
+	return copy->start >> job->region_shift;
+}
+
+static unsigned long last_region(struct bc_job *job, const struct bc_copy *copy)
+{
+	return (copy->end - 1) >> job->region_shift;
+}
+
+/* Keep mirrored writes out of a run of regions. Those inside may still have to leave. */
+static struct bc_copy *claim(struct bc_copier *c, unsigned long region, unsigned long nr)
 {
 	struct bc_job *job = job_of(c);
 	struct bc_copy *copy = list_first_entry(&c->idle_copies, struct bc_copy, list);
 
-	list_move_tail(&copy->list, &c->active);
 	copy->start = (sector_t)region << job->region_shift;
-	copy->end = min_t(sector_t, (sector_t)(region + nr) << job->region_shift, job->ti->len);
+	copy->end = min_t(sector_t, (sector_t)(region + nr) << job->region_shift, job->len);
+	list_move_tail(&copy->list, &c->claimed);
+	c->cursor = region + nr;
+	/* Before the look at who is inside: those who leave look at it under the same lock. */
+	WRITE_ONCE(c->nr_claimed, c->nr_claimed + 1);
+	bc_mirror_claim(job, &copy->range, copy->start, copy->end);
+	return copy;
+}
+
+static void unclaim(struct bc_copier *c, struct bc_copy *copy)
+{
+	WRITE_ONCE(c->nr_claimed, c->nr_claimed - 1);
+	bc_mirror_unclaim(job_of(c), &copy->range);
+	list_move(&copy->list, &c->idle_copies);
+	c->cursor = first_region(job_of(c), copy);
+}
+
+/*
+ * One that may begin now, or NULL. Those that met a late write are withdrawn: it may take for ever.
+ */
+static struct bc_copy *free_claim(struct bc_copier *c)
+{
+	struct bc_copy *copy, *tmp;
+
+	list_for_each_entry_safe(copy, tmp, &c->claimed, list) {
+		switch (bc_mirror_claim_state(job_of(c), &copy->range)) {
+		case BC_CLAIM_FREE:
+			return copy;
+		case BC_CLAIM_LATE:
+			unclaim(c, copy);
+			break;
+		case BC_CLAIM_BUSY:
+			break;
+		}
+	}
+	return NULL;
+}
+
+static void withdraw_claims(struct bc_copier *c)
+{
+	struct bc_copy *copy, *tmp;
+
+	list_for_each_entry_safe(copy, tmp, &c->claimed, list)
+		unclaim(c, copy);
+}
+
+static void copy_begin(struct bc_copier *c, struct bc_copy *copy)
+{
+	struct bc_job *job = job_of(c);
+
+	WRITE_ONCE(c->nr_claimed, c->nr_claimed - 1);
+	list_move_tail(&copy->list, &c->active);
 	copy->next = copy->start;
 	copy->pending = 0;
 	copy->error = 0;
 	c->current_copy = copy;
-	c->cursor = region + nr;
 
 	/* I2: before the source is read. The other way round a write in between would be lost. */
 	account(&c->in_flight_bytes, c->in_flight_bytes + copy_bytes(copy));
-	bc_bitmap_clear(&job->dirty, region, region + nr - 1);
-	trace_blockcopy_copy_begin(bc_job_devt(job), copy->start, copy->end - copy->start, 0);
+	bc_bitmap_clear(&job->dirty, first_region(job, copy), last_region(job, copy));
+	trace_blockcopy_copy_begin(job->devt, copy->start, copy->end - copy->start, 0);
+}
+
+/* An error may be retried: not at once, ever more slowly, and of a run the good regions first. */
+static void back_off(struct bc_copier *c)
+{
+	u64 now = ktime_get_ns();
+
+	if (now < c->retry_at)
+		return;		/* of one moment with an earlier one */
+	c->backoff_ms = clamp(c->backoff_ms * 2, BACKOFF_MIN_MS, BACKOFF_MAX_MS);
+	c->retry_at = now + (u64)c->backoff_ms * NSEC_PER_MSEC;
+}
+
+static void recovered(struct bc_copier *c)
+{
+	if (!c->retry_at)
+		return;
+	c->retry_at = 0;
+	c->backoff_ms = 0;
+	bc_job_recovered(job_of(c));
+}
+
+/* A run failed: look at its regions one by one, and first at them. */
+static void be_careful(struct bc_copier *c, unsigned long first, unsigned long last)
+{
+	if (first == last)
+		return;
+	c->careful_from = first;
+	c->careful_to = last + 1;
+	c->cursor = first;
 }
 
 static void copy_end(struct bc_copier *c, struct bc_copy *copy)
 {
 	struct bc_job *job = job_of(c);
 
-	if (copy->error)
-		bc_bitmap_mark(&job->dirty, copy->start >> job->region_shift,
-			       (copy->end - 1) >> job->region_shift);
-	else
+	if (copy->error) {
+		bc_bitmap_mark(&job->dirty, first_region(job, copy), last_region(job, copy));
+		if (copy->error != -EINTR)
+			be_careful(c, first_region(job, copy), last_region(job, copy));
+	} else {
 		account_copied(c, copy_bytes(copy));
+		recovered(c);
+	}
 	account(&c->in_flight_bytes, c->in_flight_bytes - copy_bytes(copy));
-	trace_blockcopy_copy_end(bc_job_devt(job), copy->start, copy->end - copy->start,
+	trace_blockcopy_copy_end(job->devt, copy->start, copy->end - copy->start,
 				 copy->error);
+	/* After the marks: who enters must see what the copy left dirty. */
+	bc_mirror_unclaim(job, &copy->range);
 	list_move(&copy->list, &c->idle_copies);
 }
 
@@ -153,7 +259,8 @@ static void cut_current_copy(struct bc_copier *c)
 }
 
 /*
- * I3: the first active copy that overlaps the regions, or NULL. They are few, at most BC_NR_PIECES.
+ * I3: the first active or claimed copy that overlaps the regions, or NULL. They are few, at most
+ * BC_NR_PIECES + BC_NR_CLAIMS.
  */
 static struct bc_copy *find_active(struct bc_copier *c, sector_t start, sector_t end)
 {
@@ -162,7 +269,25 @@ static struct bc_copy *find_active(struct bc_copier *c, sector_t start, sector_t
 	list_for_each_entry(copy, &c->active, list)
 		if (copy->start < end && start < copy->end)
 			return copy;
+	list_for_each_entry(copy, &c->claimed, list)
+		if (copy->start < end && start < copy->end)
+			return copy;
 	return NULL;
+}
+
+/* I3, I4: may nothing be copied at @region? Return: the region to go on with, or 0. */
+static unsigned long taken_up_to(struct bc_copier *c, unsigned long region)
+{
+	struct bc_job *job = job_of(c);
+	sector_t start = (sector_t)region << job->region_shift;
+	sector_t end = (sector_t)(region + 1) << job->region_shift;
+	struct bc_copy *copy = find_active(c, start, end);
+	u64 late;
+
+	if (copy)
+		return last_region(job, copy) + 1;
+	late = bc_mirror_late(job, start, end);
+	return late ? ((late - 1) >> job->region_shift) + 1 : 0;
 }
 
 /* Find a run of dirty regions, up to one piece long, of which none is being copied. */
@@ -170,7 +295,7 @@ static bool find_run(struct bc_copier *c, unsigned long *ret_region, unsigned lo
 {
 	struct bc_job *job = job_of(c);
 	unsigned long most = max(BC_PIECE_SECTORS >> job->region_shift, 1U);
-	unsigned long from = c->cursor, region, nr;
+	unsigned long from = c->cursor, region, nr, next;
 	bool wrapped = false;
 	struct bc_copy *copy;
 
@@ -184,13 +309,14 @@ static bool find_run(struct bc_copier *c, unsigned long *ret_region, unsigned lo
 		}
 		if (wrapped && region >= c->cursor)
 			return false;
-		copy = find_active(c, (sector_t)region << job->region_shift,
-				   (sector_t)(region + 1) << job->region_shift);
-		if (!copy)
+		next = taken_up_to(c, region);
+		if (!next)
 			break;
-		from = ((copy->end - 1) >> job->region_shift) + 1;
+		from = next;
 	}
 
+	if (region >= c->careful_from && region < c->careful_to)
+		most = 1;
 	nr = bc_bitmap_run(&job->dirty, region, most);
 	while (nr > 1) {
 		copy = find_active(c, (sector_t)region << job->region_shift,
@@ -215,6 +341,8 @@ static void piece_bio_end(struct bio *bio)
 
 	piece->status = bio->bi_status;
 	bio_put(bio);
+	if (piece->stage == BC_PIECE_READ && atomic_dec_and_test(&c->reads))
+		wake_up_all(&c->quiet);
 	/*
 	 * Once the piece is on the list the work may find it, and be the last one before the copier
 	 * is freed: bc_copier_exit() waits for a grace period, so that there still is a work queue
@@ -237,7 +365,7 @@ static void piece_submit(struct bc_piece *piece, const struct bc_leg *leg, blk_o
 
 	if (READ_ONCE(job_of(c)->state) == BC_COMPLETING)
 		opf |= REQ_SYNC;
-	bio = bio_alloc_bioset(leg->dev->bdev, data ? DIV_ROUND_UP(left, chunk_bytes) : 0, opf,
+	bio = bio_alloc_bioset(leg->bdev, data ? DIV_ROUND_UP(left, chunk_bytes) : 0, opf,
 			       GFP_NOIO, &c->bios);
 	bio->bi_iter.bi_sector = leg->start + piece->start;
 	bio->bi_private = piece;
@@ -271,6 +399,8 @@ static void piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int 
 	if (copy->next == copy->end)
 		c->current_copy = NULL;
 	WRITE_ONCE(c->in_flight, c->in_flight + 1);
+	c->piece_bytes += (u64)sectors << SECTOR_SHIFT;
+	atomic_inc(&c->reads);
 	piece_submit(piece, &job_of(c)->source, REQ_OP_READ);
 }
 
@@ -282,6 +412,7 @@ static void piece_end(struct bc_copier *c, struct bc_piece *piece)
 	piece->chunks = NULL;
 	list_add(&piece->list, &c->idle_pieces);
 	WRITE_ONCE(c->in_flight, c->in_flight - 1);
+	c->piece_bytes -= (u64)piece->sectors << SECTOR_SHIFT;
 	copy->pending--;
 	copy_end_if_over(c, copy);
 }
@@ -312,7 +443,7 @@ static void piece_write(struct bc_copier *c, struct bc_piece *piece)
 		piece_end(c, piece);
 		return;
 	}
-	if (detect != BC_DETECT_ZEROES_OFF && c->zeroes_work && piece_is_zero(piece)) {
+	if (detect != BC_DETECT_ZEROES_OFF && READ_ONCE(c->zeroes_work) && piece_is_zero(piece)) {
 		piece->stage = BC_PIECE_ZERO;
 		piece_submit(piece, &job->destination, REQ_OP_WRITE_ZEROES |
 			     (detect == BC_DETECT_ZEROES_ON ? REQ_NOUNMAP : 0));
@@ -328,14 +459,15 @@ static void piece_failed(struct bc_copier *c, struct bc_piece *piece)
 	bool source = piece->stage == BC_PIECE_READ;
 	u64 *errors = source ? &job->source_errors : &job->target_errors;
 
-	DMERR_LIMIT("%s: %s %llu+%u: error %d", dm_device_name(job->md),
+	DMERR_LIMIT("%s: %s %llu+%u: error %d", job->name,
 		    source ? "copier reads source" : "copier writes destination",
 		    (unsigned long long)piece->start, piece->sectors,
 		    blk_status_to_errno(piece->status));
 	account(errors, *errors + 1);
 	piece->copy->error = blk_status_to_errno(piece->status);
 	c->flush_void = true;
-	bc_job_fail(job, source ? BC_ERROR_SOURCE_READ : BC_ERROR_TARGET_WRITE, piece->status);
+	back_off(c);
+	bc_job_error(job, source ? BC_ERROR_SOURCE_READ : BC_ERROR_TARGET_WRITE, piece->status);
 	piece_end(c, piece);
 }
 
@@ -347,7 +479,7 @@ static void piece_advance(struct bc_copier *c, struct bc_piece *piece)
 		/*
 		 * The device promised and refuses: it gets the zeroes as data, now and from now on.
 		 */
-		c->zeroes_work = false;
+		WRITE_ONCE(c->zeroes_work, false);
 		piece_write(c, piece);
 	} else if (piece->status) {
 		piece_failed(c, piece);
@@ -384,16 +516,47 @@ static bool alone(struct bc_copier *c)
 	return c->alone;
 }
 
+/* After an error that is retried: not yet. */
+static bool backing_off(struct bc_copier *c)
+{
+	u64 now;
+
+	if (!c->retry_at)
+		return false;
+	now = ktime_get_ns();
+	if (now >= c->retry_at)
+		return false;
+	kick_later(c, c->retry_at - now);
+	return true;
+}
+
+/* The next copy, not begun yet. Return: NULL if there is none now. */
+static struct bc_copy *choose_copy(struct bc_copier *c)
+{
+	struct bc_copy *copy = free_claim(c);
+	unsigned long region, nr;
+
+	while (!copy) {
+		if (c->nr_claimed >= BC_NR_CLAIMS || !bc_bitmap_count(&job_of(c)->dirty) ||
+		    !alone(c) || !find_run(c, &region, &nr))
+			return NULL;
+		claim(c, region, nr);
+		copy = free_claim(c);
+	}
+	return copy;
+}
+
 /* Issue one more piece. Return: false when that has to wait for something that will kick. */
 static bool issue(struct bc_copier *c)
 {
 	struct bc_job *job = job_of(c);
-	unsigned long region, nr;
+	struct bc_copy *copy;
 	unsigned int sectors;
 	struct page *chunks;
 	bool limited;
 
 	if (!may_issue(c)) {
+		withdraw_claims(c);
 		if (READ_ONCE(c->stopped) || READ_ONCE(job->state) == BC_FAILED)
 			cut_current_copy(c);
 		return false;
@@ -402,28 +565,28 @@ static bool issue(struct bc_copier *c)
 		return false;
 	/* A guest whose writes are held waits for nothing but the devices. */
 	limited = READ_ONCE(job->state) != BC_COMPLETING;
-	if (limited && !throttle_allows(c))
+	if (backing_off(c) || (limited && !throttle_allows(c))) {
+		/* Guest writes are not to wait for a time that nobody works in. */
+		withdraw_claims(c);
 		return false;
-	if (!c->current_copy) {
-		if (!bc_bitmap_count(&job->dirty) || !alone(c) || !find_run(c, &region, &nr))
-			return false;
-		sectors = min_t(sector_t, (sector_t)nr << job->region_shift, BC_PIECE_SECTORS);
-	} else {
-		sectors = min_t(sector_t, c->current_copy->end - c->current_copy->next,
-				BC_PIECE_SECTORS);
 	}
+	if (limited && c->piece_bytes >= BUSY_BYTES && READ_ONCE(job->mirrors.mirroring) &&
+	    bc_mirror_busy(job))
+		return false;
+	copy = c->current_copy ?: choose_copy(c);
+	if (!copy)
+		return false;
+	sectors = min_t(sector_t, copy->end - (c->current_copy ? copy->next : copy->start),
+			BC_PIECE_SECTORS);
 
-	/* The last region may be short, the buffer is then longer than need be. */
 	chunks = bc_pool_get(&c->pool, sectors << SECTOR_SHIFT, READ_ONCE(job->args.buf_size));
 	if (!chunks)
 		return false;
-	if (!c->current_copy) {
-		copy_begin(c, region, nr);
-		sectors = min_t(sector_t, c->current_copy->end - c->current_copy->next, sectors);
-	}
+	if (!c->current_copy)
+		copy_begin(c, copy);
 	if (limited)
 		bc_throttle_charge(&c->throttle, (u64)sectors << SECTOR_SHIFT);
-	piece_issue(c, c->current_copy, sectors, chunks);
+	piece_issue(c, copy, sectors, chunks);
 	return true;
 }
 
@@ -446,7 +609,7 @@ static void flush_bio_end(struct bio *bio)
 
 static void flush(struct bc_copier *c, u64 hold)
 {
-	struct bio *bio = bio_alloc_bioset(job_of(c)->destination.dev->bdev, 0,
+	struct bio *bio = bio_alloc_bioset(job_of(c)->destination.bdev, 0,
 					   REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC, GFP_NOIO,
 					   &c->bios);
 
@@ -459,18 +622,19 @@ static void flush(struct bc_copier *c, u64 hold)
 	submit_bio_noacct(bio);
 }
 
-static void flush_failed(struct bc_copier *c)
+static void flush_failed(struct bc_copier *c, blk_status_t status)
 {
 	struct bc_job *job = job_of(c);
 
-	DMERR_LIMIT("%s: destination flush: error %d", dm_device_name(job->md),
-		    blk_status_to_errno(c->flush_status));
+	DMERR_LIMIT("%s: destination flush: error %d", job->name,
+		    blk_status_to_errno(status));
 	account(&job->target_errors, job->target_errors + 1);
 	/*
 	 * What the destination acknowledged since its last good flush may be lost, who knows what.
 	 */
 	bc_job_dirty_all(job);
-	bc_job_fail(job, BC_ERROR_TARGET_FLUSH, c->flush_status);
+	back_off(c);
+	bc_job_error(job, BC_ERROR_TARGET_FLUSH, status);
 }
 
 /* I5: the flush that ended was begun when nothing was dirty and nothing in flight. */
@@ -498,7 +662,7 @@ static void flush_ended(struct bc_copier *c)
 	c->flushing = false;
 	WRITE_ONCE(c->in_flight, c->in_flight - 1);
 	if (c->flush_status)
-		flush_failed(c);
+		flush_failed(c, c->flush_status);
 	else
 		flush_succeeded(c);
 }
@@ -506,6 +670,35 @@ static void flush_ended(struct bc_copier *c)
 /*
  * The work
  */
+
+/* What mirrored writes and flushes met at the destination. Their regions are dirty already. */
+static void mirror_errors(struct bc_copier *c)
+{
+	struct bc_job *job = job_of(c);
+	struct bc_mirrors *m = &job->mirrors;
+	blk_status_t status;
+	bool flush;
+
+	if (!READ_ONCE(m->error))
+		return;
+	spin_lock_irq(&m->lock);
+	status = m->error;
+	flush = m->flush_failed;
+	m->error = BLK_STS_OK;
+	m->flush_failed = false;
+	spin_unlock_irq(&m->lock);
+
+	c->flush_void = true;
+	if (flush) {
+		flush_failed(c, status);
+		return;
+	}
+	DMERR_LIMIT("%s: mirrored write to destination: error %d", job->name,
+		    blk_status_to_errno(status));
+	account(&job->target_errors, job->target_errors + 1);
+	back_off(c);
+	bc_job_error(job, BC_ERROR_TARGET_WRITE, status);
+}
 
 /* Nothing dirty, nothing in flight: is there anything to flush for? */
 static void clean(struct bc_copier *c)
@@ -566,8 +759,11 @@ static void copier_work(struct work_struct *work)
 	struct bc_piece *piece, *tmp;
 	struct llist_node *done;
 
+	WRITE_ONCE(c->running, true);
+	smp_mb();	/* "running" before "stopped" is read; pairs with bc_copier_stop() */
 	WRITE_ONCE(c->idle, false);
 	do {
+		mirror_errors(c);
 		flush_ended(c);
 		while ((done = llist_del_all(&c->done)))
 			llist_for_each_entry_safe(piece, tmp, done, node)
@@ -575,6 +771,9 @@ static void copier_work(struct work_struct *work)
 		cond_resched();
 	} while (issue(c) || !llist_empty(&c->done));
 	settle(c);
+	/* What was done before the end of this run shows to who sees that. */
+	smp_store_release(&c->running, false);
+	wake_up_all(&c->quiet);
 }
 
 static void copier_timer(struct work_struct *work)
@@ -582,17 +781,22 @@ static void copier_timer(struct work_struct *work)
 	bc_copier_kick(container_of(to_delayed_work(work), struct bc_copier, timer));
 }
 
+bool bc_copier_is_quiet(struct bc_copier *c)
+{
+	/*
+	 * A run that began before it saw "stopped" may issue one piece more, so in this order. It
+	 * pairs with the end of copier_work().
+	 */
+	return !smp_load_acquire(&c->running) && !READ_ONCE(c->in_flight);
+}
+
 bool bc_copier_stop(struct bc_copier *c, unsigned long timeout)
 {
 	WRITE_ONCE(c->stopped, true);
+	smp_mb();	/* pairs with copier_work(): one of us sees the other */
 	bc_copier_kick(c);
-	do {
-		timeout = wait_event_timeout(c->quiet, !READ_ONCE(c->in_flight), timeout);
-		if (!timeout)
-			return false;
-		/* A run that began before it saw "stopped" may issue one piece more. */
-		flush_work(&c->work);
-	} while (READ_ONCE(c->in_flight));
+	if (!wait_event_timeout(c->quiet, bc_copier_is_quiet(c), timeout))
+		return false;
 	/* Nothing arms it again. What it queued last finds nothing to do. */
 	cancel_delayed_work_sync(&c->timer);
 	return true;
@@ -613,16 +817,18 @@ int bc_copier_init(struct bc_copier *c, struct bc_job *job)
 	INIT_DELAYED_WORK(&c->timer, copier_timer);
 	init_llist_head(&c->done);
 	init_waitqueue_head(&c->quiet);
+	INIT_LIST_HEAD(&c->claimed);
 	INIT_LIST_HEAD(&c->active);
 	INIT_LIST_HEAD(&c->idle_copies);
 	INIT_LIST_HEAD(&c->idle_pieces);
 	for (i = 0; i < BC_NR_PIECES; i++) {
 		c->pieces[i].copier = c;
 		list_add_tail(&c->pieces[i].list, &c->idle_pieces);
-		list_add_tail(&c->copies[i].list, &c->idle_copies);
 	}
+	for (i = 0; i < ARRAY_SIZE(c->copies); i++)
+		list_add_tail(&c->copies[i].list, &c->idle_copies);
 	c->stopped = true;
-	c->zeroes_work = bdev_write_zeroes_sectors(job->destination.dev->bdev);
+	c->zeroes_work = bdev_write_zeroes_sectors(job->destination.bdev);
 	c->window_start = ktime_get_ns();
 	bc_throttle_init(&c->throttle, job->args.bandwidth, c->window_start);
 
@@ -633,7 +839,7 @@ int bc_copier_init(struct bc_copier *c, struct bc_job *job)
 	if (r)
 		goto err_pool;
 	c->wq = alloc_workqueue("bc_copy_%s", WQ_MEM_RECLAIM | WQ_UNBOUND, 0,
-				dm_device_name(job->md));
+				job->name);
 	if (!c->wq) {
 		r = -ENOMEM;
 		goto err_bios;
@@ -652,6 +858,7 @@ void bc_copier_exit(struct bc_copier *c)
 	if (!c->wq)
 		return;
 	bc_copier_stop(c, MAX_SCHEDULE_TIMEOUT);
+	withdraw_claims(c);
 	synchronize_rcu();	/* piece_bio_end() */
 	destroy_workqueue(c->wq);
 	bioset_exit(&c->bios);

@@ -24,6 +24,7 @@ const char *const bc_error_names[BC_ERROR_MAX] = {
 	[BC_ERROR_SOURCE_READ]	= BLOCKCOPY_ERROR_SOURCE_READ,
 	[BC_ERROR_TARGET_WRITE]	= BLOCKCOPY_ERROR_TARGET_WRITE,
 	[BC_ERROR_TARGET_FLUSH]	= BLOCKCOPY_ERROR_TARGET_FLUSH,
+	[BC_ERROR_GIVEN_UP]	= BLOCKCOPY_ERROR_GIVEN_UP,
 	[BC_ERROR_BLACKOUT]	= BLOCKCOPY_ERROR_BLACKOUT,
 	[BC_ERROR_SUSPENDED]	= BLOCKCOPY_ERROR_SUSPENDED,
 };
@@ -38,6 +39,8 @@ const char *const bc_event_names[BC_EVENT_MAX] = {
 	[BC_EVENT_PAUSED]	 = BLOCKCOPY_EVENT_PAUSED,
 	[BC_EVENT_RESUMED]	 = BLOCKCOPY_EVENT_RESUMED,
 	[BC_EVENT_ERROR]	 = BLOCKCOPY_EVENT_ERROR,
+	[BC_EVENT_MODE_CHANGED]	 = BLOCKCOPY_EVENT_MODE_CHANGED,
+	[BC_EVENT_FALLING_BEHIND] = BLOCKCOPY_EVENT_FALLING_BEHIND,
 };
 
 /*
@@ -49,7 +52,9 @@ void bc_job_event(struct bc_job *job, enum bc_event event)
 	lockdep_assert_held(&job->lock);
 	WRITE_ONCE(job->event, event);
 	WRITE_ONCE(job->events, job->events + 1);
-	dm_table_event(job->ti->table);
+	/* The table of a job that is being taken down is gone. */
+	if (job->ti)
+		dm_table_event(job->ti->table);
 }
 
 void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event event,
@@ -57,28 +62,94 @@ void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event eve
 {
 	lockdep_assert_held(&job->lock);
 	if (error)
-		DMINFO("%s: %s -> %s: %s", dm_device_name(job->md), bc_state_names[job->state],
+		DMINFO("%s: %s -> %s: %s", job->name, bc_state_names[job->state],
 		       bc_state_names[state], bc_error_names[error]);
 	else
-		DMINFO("%s: %s -> %s", dm_device_name(job->md), bc_state_names[job->state],
+		DMINFO("%s: %s -> %s", job->name, bc_state_names[job->state],
 		       bc_state_names[state]);
-	trace_blockcopy_state(bc_job_devt(job), bc_state_names[job->state], bc_state_names[state],
+	trace_blockcopy_state(job->devt, bc_state_names[job->state], bc_state_names[state],
 			      bc_error_names[error]);
 	WRITE_ONCE(job->error, error);
 	WRITE_ONCE(job->state, state);
+	bc_mode_update(job);
 	bc_job_event(job, event);
 }
 
-void bc_job_fail(struct bc_job *job, enum bc_error error, blk_status_t status)
+/* Stop copying, and guest writes from waiting for the destination, until "resume". */
+static void pause_after_error(struct bc_job *job, enum bc_error error)
 {
-	/* Of several errors the first tells. */
-	if (READ_ONCE(job->state) != BC_FAILED)
-		WRITE_ONCE(job->no_space, status == BLK_STS_NOSPC);
+	bool was = bc_complete_cancel(job, BC_COPYING, error);
+
+	mutex_lock(&job->lock);
+	if (!job->paused && (job->state == BC_COPYING || job->state == BC_READY)) {
+		WRITE_ONCE(job->paused, true);
+		bc_mode_update(job);
+		if (was)
+			bc_job_event(job, BC_EVENT_ERROR);
+		else
+			bc_job_set_state(job, BC_COPYING, BC_EVENT_ERROR, error);
+	}
+	mutex_unlock(&job->lock);
+}
+
+/* The copier tries again after a while; what it can not repair ends the epoch (I5). */
+static void go_on_after_error(struct bc_job *job, enum bc_error error, bool first)
+{
+	if (!bc_complete_cancel(job, BC_COPYING, error)) {
+		mutex_lock(&job->lock);
+		if (job->state == BC_READY || (job->state == BC_COPYING && first))
+			bc_job_set_state(job, BC_COPYING, BC_EVENT_ERROR, error);
+		mutex_unlock(&job->lock);
+	}
+	if (error != BC_ERROR_SOURCE_READ)
+		bc_mode_fall_back(job);
+}
+
+static void fail(struct bc_job *job, enum bc_error error)
+{
 	if (bc_complete_cancel(job, BC_FAILED, error))
 		return;
 	mutex_lock(&job->lock);
 	if (job->state == BC_COPYING || job->state == BC_READY)
 		bc_job_set_state(job, BC_FAILED, BC_EVENT_ERROR, error);
+	mutex_unlock(&job->lock);
+}
+
+void bc_job_error(struct bc_job *job, enum bc_error error, blk_status_t status)
+{
+	bool source = error == BC_ERROR_SOURCE_READ;
+	enum bc_policy policy = source ? READ_ONCE(job->args.on_source_error) :
+					 READ_ONCE(job->args.on_target_error);
+	bool full = !source && status == BLK_STS_NOSPC;
+	bool first = READ_ONCE(job->io_status) == BC_IO_OK;
+
+	/* Of several errors the first tells. */
+	if (first)
+		WRITE_ONCE(job->io_status, full ? BC_IO_NOSPACE : BC_IO_FAILED);
+	switch (policy) {
+	case BC_POLICY_IGNORE:
+		go_on_after_error(job, error, first);
+		break;
+	case BC_POLICY_STOP:
+		pause_after_error(job, error);
+		break;
+	case BC_POLICY_ENOSPC:
+		if (full)
+			pause_after_error(job, error);
+		else
+			fail(job, error);
+		break;
+	default:
+		fail(job, error);
+		break;
+	}
+}
+
+void bc_job_recovered(struct bc_job *job)
+{
+	mutex_lock(&job->lock);
+	if (job->state != BC_FAILED && !job->paused)
+		WRITE_ONCE(job->io_status, BC_IO_OK);
 	mutex_unlock(&job->lock);
 }
 
@@ -105,6 +176,7 @@ int bc_job_pause(struct bc_job *job)
 		r = -EBUSY;
 	} else {
 		WRITE_ONCE(job->paused, true);
+		bc_mode_update(job);
 		bc_job_event(job, BC_EVENT_PAUSED);
 	}
 	mutex_unlock(&job->lock);
@@ -118,10 +190,14 @@ int bc_job_resume(struct bc_job *job)
 	mutex_lock(&job->lock);
 	if (job->state == BC_FAILED) {
 		WRITE_ONCE(job->paused, false);
-		WRITE_ONCE(job->no_space, false);
+		WRITE_ONCE(job->io_status, BC_IO_OK);
 		bc_job_set_state(job, BC_COPYING, BC_EVENT_RESUMED, BC_ERROR_NONE);
 	} else if (job->paused) {
 		WRITE_ONCE(job->paused, false);
+		if (job->io_status != BC_IO_OK)
+			WRITE_ONCE(job->error, BC_ERROR_NONE);
+		WRITE_ONCE(job->io_status, BC_IO_OK);
+		bc_mode_update(job);
 		bc_job_event(job, BC_EVENT_RESUMED);
 	} else {
 		r = -EBUSY;
@@ -134,37 +210,51 @@ int bc_job_resume(struct bc_job *job)
 
 int bc_job_set(struct bc_job *job, const char *name, const char *value)
 {
+	struct bc_args args;
 	char *error = NULL;
-	u64 number;
-	u64 *knob;
 	int r;
 
-	if (!strcmp(name, "bandwidth")) {
-		knob = &job->args.bandwidth;
-		r = bc_args_bandwidth(value, &number, &error);
-	} else if (!strcmp(name, "buf_size")) {
-		knob = &job->args.buf_size;
-		r = bc_args_buf_size(value, &number, &error);
-	} else {
-		DMWARN("%s: set %s: need bandwidth or buf_size", dm_device_name(job->md), name);
-		return -EINVAL;
-	}
-	if (r) {
-		DMWARN("%s: set %s", dm_device_name(job->md), error);
-		return r;
-	}
 	mutex_lock(&job->lock);
-	WRITE_ONCE(*knob, number);
+	args = job->args;
+	r = bc_args_set(&args, name, value, &error);
+	if (r) {
+		DMWARN("%s: set %s %s: %s", job->name, name, value, error);
+		goto unlock;
+	}
+	WRITE_ONCE(job->args.bandwidth, args.bandwidth);
+	WRITE_ONCE(job->args.buf_size, args.buf_size);
+	WRITE_ONCE(job->args.write_timeout, args.write_timeout);
+	WRITE_ONCE(job->args.on_source_error, args.on_source_error);
+	WRITE_ONCE(job->args.on_target_error, args.on_target_error);
+	if (args.copy_mode != job->args.copy_mode) {
+		WRITE_ONCE(job->args.copy_mode, args.copy_mode);
+		job->mode.wanted = false;
+		bc_mode_update(job);
+		bc_job_event(job, BC_EVENT_MODE_CHANGED);
+	}
+unlock:
 	mutex_unlock(&job->lock);
+	if (!r) {
+		mod_delayed_work(job->wq, &job->mirrors.timer, 0);
+		bc_copier_kick(&job->copier);
+	}
+	return r;
+}
+
+int bc_job_give_up(struct bc_job *job)
+{
+	enum bc_state state;
+
+	fail(job, BC_ERROR_GIVEN_UP);
+	bc_mirror_expire_all(job);
 	bc_copier_kick(&job->copier);
-	return 0;
+	state = READ_ONCE(job->state);
+	return state == BC_FAILED ? 0 : -EBUSY;
 }
 
 void bc_job_args(struct bc_job *job, struct bc_args *ret)
 {
-	*ret = job->args;
-	ret->bandwidth = READ_ONCE(job->args.bandwidth);
-	ret->buf_size = READ_ONCE(job->args.buf_size);
+	*ret = job->args;	/* what may change is single words */
 	ret->paused = READ_ONCE(job->paused);
 	/* Loading the line of a job that ended must not begin it again, over a truth that moved. */
 	ret->pivoted = READ_ONCE(job->state) == BC_PIVOTED;
@@ -192,7 +282,23 @@ static int open_leg(struct dm_target *ti, struct bc_leg *leg, char **argv, blk_m
 	r = dm_get_device(ti, argv[0], mode, &leg->dev);
 	if (r)
 		ti->error = cannot_open;
+	else
+		leg->bdev = leg->dev->bdev;
 	return r;
+}
+
+/* The table's own go with it; see bc-reap.c. */
+static int keep_open(struct dm_target *ti, struct bc_job *job)
+{
+	struct file *file = bdev_file_open_by_dev(job->destination.bdev->bd_dev, BLK_OPEN_READ,
+						  NULL, NULL);
+
+	if (IS_ERR(file)) {
+		ti->error = "Cannot open destination once more";
+		return PTR_ERR(file);
+	}
+	job->destination_file = file;
+	return 0;
 }
 
 static int open_legs(struct dm_target *ti, struct bc_job *job, char **argv)
@@ -203,14 +309,15 @@ static int open_legs(struct dm_target *ti, struct bc_job *job, char **argv)
 		     "Source offset: need a number of sectors", "Cannot open source");
 	if (r)
 		return r;
-	return open_leg(ti, &job->destination, argv + 2, BLK_OPEN_READ | BLK_OPEN_WRITE,
-			"Destination offset: need a number of sectors",
-			"Cannot open destination (missing, or in use)");
+	r = open_leg(ti, &job->destination, argv + 2, BLK_OPEN_READ | BLK_OPEN_WRITE,
+		     "Destination offset: need a number of sectors",
+		     "Cannot open destination (missing, or in use)");
+	return r ?: keep_open(ti, job);
 }
 
 static bool leg_fits(const struct bc_leg *leg, sector_t len)
 {
-	return leg->start + len <= bdev_nr_sectors(leg->dev->bdev);
+	return leg->start + len <= bdev_nr_sectors(leg->bdev);
 }
 
 static bool aligned(const struct bc_leg *leg, unsigned int bytes)
@@ -221,12 +328,12 @@ static bool aligned(const struct bc_leg *leg, unsigned int bytes)
 /* What the core does not check, as it is shown the source only. */
 static int check_legs(struct dm_target *ti, struct bc_job *job)
 {
-	struct block_device *source = job->source.dev->bdev;
-	struct block_device *destination = job->destination.dev->bdev;
+	struct block_device *source = job->source.bdev;
+	struct block_device *destination = job->destination.bdev;
 	unsigned int source_lbs = bdev_logical_block_size(source);
 	unsigned int destination_lbs = bdev_logical_block_size(destination);
 
-	if (source->bd_dev == bc_job_devt(job) || destination->bd_dev == bc_job_devt(job))
+	if (source->bd_dev == job->devt || destination->bd_dev == job->devt)
 		ti->error = "A leg is the device itself";
 	else if (bdev_is_zoned(source) || bdev_is_zoned(destination))
 		ti->error = "Zoned devices are not supported";
@@ -283,9 +390,11 @@ static int allocate(struct dm_target *ti, struct bc_job *job)
 	r = bc_bitmap_init(&job->dirty, regions, job->args.sync == BC_SYNC_FULL && !ended);
 	if (!r)
 		r = bc_copier_init(&job->copier, job);
+	if (!r)
+		r = bc_mirror_init(job);
 	if (!r) {
 		job->wq = alloc_workqueue("bc_hold_%s", WQ_MEM_RECLAIM | WQ_HIGHPRI | WQ_UNBOUND, 0,
-					  dm_device_name(job->md));
+					  job->name);
 		r = job->wq ? 0 : -ENOMEM;
 	}
 	if (r)
@@ -293,11 +402,24 @@ static int allocate(struct dm_target *ti, struct bc_job *job)
 	return r;
 }
 
+void bc_job_close(struct bc_job *job)
+{
+	if (job->ti && job->destination.dev)
+		dm_put_device(job->ti, job->destination.dev);
+	if (job->ti && job->source.dev)
+		dm_put_device(job->ti, job->source.dev);
+	job->destination.dev = NULL;
+	job->source.dev = NULL;
+	mutex_lock(&job->lock);
+	job->ti = NULL;
+	mutex_unlock(&job->lock);
+}
+
 void bc_job_destroy(struct bc_job *job)
 {
-	struct dm_target *ti = job->ti;
-
 	bc_completion_exit(job);
+	bc_mode_exit(job);
+	bc_mirror_exit(job);
 	bc_copier_exit(&job->copier);
 	/*
 	 * Not before the grace period that bc_copier_exit() waited for: a switch may just have
@@ -307,10 +429,9 @@ void bc_job_destroy(struct bc_job *job)
 	if (job->wq)
 		destroy_workqueue(job->wq);
 	bc_bitmap_exit(&job->dirty);
-	if (job->destination.dev)
-		dm_put_device(ti, job->destination.dev);
-	if (job->source.dev)
-		dm_put_device(ti, job->source.dev);
+	bc_job_close(job);
+	if (job->destination_file)
+		bdev_fput(job->destination_file);
 	mutex_destroy(&job->lock);
 	kvfree(job);
 }
@@ -331,8 +452,12 @@ struct bc_job *bc_job_create(struct dm_target *ti, unsigned int argc, char **arg
 	}
 	job->ti = ti;
 	job->md = dm_table_get_md(ti->table);
+	strscpy(job->name, dm_device_name(job->md), sizeof(job->name));
+	job->devt = disk_devt(dm_disk(job->md));
+	job->len = ti->len;
 	INIT_LIST_HEAD(&job->registered);
 	mutex_init(&job->lock);
+	bc_mode_init(job);
 	r = bc_completion_init(job);
 	if (r)
 		ti->error = "Not enough memory for the job";

@@ -4,14 +4,18 @@
  *
  *   I1  An acknowledged guest write is on both legs, or its region is dirty.
  *   I2  Only the copier clears a dirty bit, and before it reads the source.
- *   I3  At most one copy of a region is in flight.
- *   I4  While a destination write is in flight, nothing else writes to its region there.
+ *   I3  At most one copy of a region is in flight, and none while a mirrored write is; no mirrored
+ *	 write starts on a region that is being copied.
+ *   I4  While a destination write is in flight whose guest was acknowledged, nothing else writes to
+ *	 its region there.
  *   I5  READY means: dirty = 0 was seen, and a destination flush that started afterwards succeeded.
  *   I6  Guest I/O moves to the destination only while writes are held, with none in flight, no copy
  *	 in flight, dirty = 0 and the destination flushed.
- *   I7  The destination can not fail a guest request. Reads come from the truth and never wait.
+ *   I7  The destination can not fail a guest request, nor delay it past write_timeout. Reads come
+ *	 from the truth and never wait.
  *   I8  Nothing waits for userspace: each hold has a timer.
- *   I10 Nothing in map or end_io allocates or sleeps.
+ *   I10 Nothing in map or end_io sleeps, or allocates without a reserve.
+ *   I12 Both legs get the same bytes, and overlapping mirrored writes in the same order.
  *
  * Locks, outer first:
  *
@@ -19,6 +23,7 @@
  *   job->lock		mutex: state, paused, error, limits, the completion; process context; never
  *			held over I/O
  *   hold->lock		spinlock: the parked bios and whether to park; process context (map is)
+ *   mirrors->lock	spinlock, interrupts: ranges at work, mirrored writes, those that wait
  *
  * Without a lock: the bitmap (bc-bitmap.h), job->writes (a percpu_ref), and everything of the
  * copier, which one work item owns. Fields that one side writes and others only show are read with
@@ -40,6 +45,8 @@
 
 #include "bc-args.h"
 #include "bc-bitmap.h"
+#include "bc-mirror.h"
+#include "bc-mode.h"
 #include "bc-throttle.h"
 
 #define DM_MSG_PREFIX BLOCKCOPY_TARGET_NAME
@@ -50,6 +57,9 @@
 
 /* Most pieces in flight; with small regions that are far apart this binds before buf_size does. */
 #define BC_NR_PIECES		128
+
+/* Most copies that have claimed their regions and wait for guest writes to leave. */
+#define BC_NR_CLAIMS		8
 
 enum bc_state {
 	BC_COPYING,
@@ -66,6 +76,7 @@ enum bc_error {
 	BC_ERROR_SOURCE_READ,
 	BC_ERROR_TARGET_WRITE,
 	BC_ERROR_TARGET_FLUSH,
+	BC_ERROR_GIVEN_UP,
 	BC_ERROR_BLACKOUT,
 	BC_ERROR_SUSPENDED,
 	BC_ERROR_MAX,
@@ -81,7 +92,15 @@ enum bc_event {
 	BC_EVENT_PAUSED,
 	BC_EVENT_RESUMED,
 	BC_EVENT_ERROR,
+	BC_EVENT_MODE_CHANGED,
+	BC_EVENT_FALLING_BEHIND,
 	BC_EVENT_MAX,
+};
+
+enum bc_io_status {
+	BC_IO_OK,
+	BC_IO_FAILED,
+	BC_IO_NOSPACE,
 };
 
 extern const char *const bc_state_names[BC_STATE_MAX];
@@ -90,7 +109,8 @@ extern const char *const bc_event_names[BC_EVENT_MAX];
 
 /* One side of the job: a range of a device, as long as the target. */
 struct bc_leg {
-	struct dm_dev *dev;
+	struct dm_dev *dev;		/* the table's, NULL when that is gone */
+	struct block_device *bdev;
 	sector_t start;
 };
 
@@ -100,6 +120,9 @@ struct bc_io {
 	unsigned int sectors;
 	bool counted;			/* holds a reference of job->writes */
 	bool marks;			/* went to the source: its completion makes regions dirty */
+	bool tracked;			/* went to the source, and is in the tree of ranges */
+	unsigned long since;		/* jiffies; mirroring */
+	struct bc_range range;		/* mirroring */
 };
 
 /* Buffers of the copier: equal chunks, recycled last in, first out so that they stay in cache. */
@@ -117,7 +140,8 @@ struct bc_copier;
  * written.
  */
 struct bc_copy {
-	struct list_head list;		/* copier->active or copier->idle_copies */
+	struct list_head list;		/* copier->claimed, ->active or ->idle_copies */
+	struct bc_range range;
 	sector_t start;
 	sector_t end;
 	sector_t next;			/* of the next piece; == end when all are issued */
@@ -155,13 +179,22 @@ struct bc_copier {
 	bool stopped;			/* shared: issue nothing (suspended) */
 	wait_queue_head_t quiet;	/* woken when nothing is in flight */
 	unsigned int in_flight;		/* shared for reading: pieces and flushes */
+	atomic_t reads;			/* shared: of them, bios at the source */
+	bool running;			/* shared for reading */
+	u64 piece_bytes;		/* in flight */
 
+	struct list_head claimed;	/* copies that wait for guest writes to leave */
+	unsigned int nr_claimed;	/* shared for reading */
 	struct list_head active;	/* copies in flight, few */
 	struct list_head idle_copies;
 	struct list_head idle_pieces;
 	struct bc_copy *current_copy;	/* the active one whose pieces are not all issued */
 	unsigned long cursor;		/* where the search for dirty regions goes on */
-	bool zeroes_work;		/* the destination takes WRITE_ZEROES */
+	unsigned long careful_from;	/* a run that failed: region by region, up to the other */
+	unsigned long careful_to;
+	u64 retry_at;			/* ns; after an error that is retried */
+	unsigned int backoff_ms;
+	bool zeroes_work;		/* shared: the destination takes WRITE_ZEROES */
 	bool alone;			/* no older job of this device is left */
 
 	bool flushing;
@@ -177,7 +210,7 @@ struct bc_copier {
 	u64 copied_bytes;
 	u64 zeroed_bytes;
 
-	struct bc_copy copies[BC_NR_PIECES];
+	struct bc_copy copies[BC_NR_PIECES + BC_NR_CLAIMS];
 	struct bc_piece pieces[BC_NR_PIECES];
 };
 
@@ -211,8 +244,11 @@ struct bc_completion {
 };
 
 struct bc_job {
-	struct dm_target *ti;
-	struct mapped_device *md;
+	struct dm_target *ti;		/* lock; NULL when the table is gone, see bc-reap.c */
+	struct mapped_device *md;	/* to compare only, likewise */
+	char name[16];			/* of the device, as dm_device_name() */
+	dev_t devt;
+	sector_t len;
 	struct list_head registered;	/* registry mutex */
 	u64 generation;			/* registry mutex; order of construction */
 	bool live;			/* was resumed at least once */
@@ -227,18 +263,23 @@ struct bc_job {
 	struct bc_bitmap dirty;
 	atomic64_t dirtied_bytes;
 	struct bc_hold hold;
+	struct bc_mirrors mirrors;
 
 	struct mutex lock;		/* guards what follows, as the lock table says */
 	enum bc_state state;
 	bool paused;
 	enum bc_error error;
-	bool no_space;			/* the error was a full destination */
+	enum bc_io_status io_status;
 	enum bc_event event;
 	unsigned int events;
 	u64 source_errors;		/* copier only */
 	u64 target_errors;		/* copier only */
 	struct workqueue_struct *wq;	/* holds and their timers, apart from the copier's */
 	struct bc_completion completion;
+	struct bc_mode mode;
+
+	struct file *destination_file;	/* open for as long as its bios may be in flight */
+	struct work_struct reap;	/* see bc-reap.c */
 
 	struct bc_copier copier;
 };
@@ -266,8 +307,15 @@ void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event eve
 /* Tell those who wait for events. Context: process, job->lock held. */
 void bc_job_event(struct bc_job *job, enum bc_event event);
 
-/* The copier met an error that it can not repair. Context: the copier's work. */
-void bc_job_fail(struct bc_job *job, enum bc_error error, blk_status_t status);
+/*
+ * A leg had an error, what it covers is dirty: do what the policy says.
+ *
+ * Context: the copier's work.
+ */
+void bc_job_error(struct bc_job *job, enum bc_error error, blk_status_t status);
+
+/* After an error that was retried, something was copied. Context: the copier's work. */
+void bc_job_recovered(struct bc_job *job);
 
 /* Take every region for dirty. Context: process. */
 void bc_job_dirty_all(struct bc_job *job);
@@ -279,15 +327,17 @@ void bc_job_args(struct bc_job *job, struct bc_args *ret);
 int bc_job_pause(struct bc_job *job);
 int bc_job_resume(struct bc_job *job);
 int bc_job_set(struct bc_job *job, const char *name, const char *value);
+int bc_job_give_up(struct bc_job *job);
 
-static inline dev_t bc_job_devt(struct bc_job *job)
-{
-	return disk_devt(dm_disk(job->md));
-}
+/* The table goes: give its devices back. Context: dtr, or before ctr returns. */
+void bc_job_close(struct bc_job *job);
 
 /* bc-write.c: the guest's I/O. Context of the first two: as dm calls map and end_io. */
 int bc_io_map(struct bc_job *job, struct bio *bio);
 void bc_io_end(struct bc_job *job, struct bio *bio);
+
+/* Make the regions of a guest write dirty. Context: any. */
+void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors);
 
 /*
  * Send a parked bio on its way; a reference of job->writes was taken for it.
@@ -309,6 +359,9 @@ void bc_copier_kick(struct bc_copier *c);
  */
 bool bc_copier_stop(struct bc_copier *c, unsigned long timeout);
 void bc_copier_start(struct bc_copier *c);
+
+/* Nothing in flight, and its work is not running. Context: any. */
+bool bc_copier_is_quiet(struct bc_copier *c);
 
 /* Bytes per second copied lately. Context: any. */
 u64 bc_copier_rate(const struct bc_copier *c);
@@ -362,6 +415,18 @@ void bc_complete_flushed(struct bc_job *job, u64 hold);
 /* Park @bio if writes are held. Context: map. Return: false if they are not, try again. */
 bool bc_hold_park(struct bc_job *job, struct bio *bio);
 
+/* bc-reap.c */
+int bc_reap_init(void);
+void bc_reap_exit(void);
+
+/*
+ * The table goes. Free the job, now or, where the destination does not answer, in the background
+ * when it has.
+ *
+ * Context: dtr.
+ */
+void bc_reap(struct bc_job *job);
+
 /* bc-registry.c */
 
 /*
@@ -373,9 +438,12 @@ bool bc_hold_park(struct bc_job *job, struct bio *bio);
 int bc_registry_add(struct bc_job *job);
 void bc_registry_del(struct bc_job *job);
 
+/* The job has no table any more, but still writes in flight. Context: dtr. */
+void bc_registry_bury(struct bc_job *job);
+
 /*
- * Is an older job of the same device still being taken down? Its late writes would overtake ours
- * (I4).
+ * Is an older job of the same device with the same destination still being taken down? Its late
+ * writes would overtake ours (I4).
  */
 bool bc_registry_has_older(struct bc_job *job);
 

@@ -19,16 +19,16 @@ static u64 generations;
 static bool legs_overlap(const struct bc_leg *a, sector_t a_len,
 			 const struct bc_leg *b, sector_t b_len)
 {
-	sector_t a_start = get_start_sect(a->dev->bdev) + a->start;
-	sector_t b_start = get_start_sect(b->dev->bdev) + b->start;
+	sector_t a_start = get_start_sect(a->bdev) + a->start;
+	sector_t b_start = get_start_sect(b->bdev) + b->start;
 
-	return a->dev->bdev->bd_disk == b->dev->bdev->bd_disk &&
+	return a->bdev->bd_disk == b->bdev->bd_disk &&
 	       a_start < b_start + b_len && b_start < a_start + a_len;
 }
 
 static bool same_leg(const struct bc_leg *a, const struct bc_leg *b)
 {
-	return a->dev->bdev == b->dev->bdev && a->start == b->start;
+	return a->bdev == b->bdev && a->start == b->start;
 }
 
 /*
@@ -41,10 +41,10 @@ static bool conflict(const struct bc_job *job, const struct bc_job *other)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(legs); i++) {
-		if (legs_overlap(legs[i], job->ti->len, &other->source, other->ti->len))
+		if (legs_overlap(legs[i], job->len, &other->source, other->len))
 			return true;
 		if (READ_ONCE(other->state) != BC_FINISHED &&
-		    legs_overlap(legs[i], job->ti->len, &other->destination, other->ti->len))
+		    legs_overlap(legs[i], job->len, &other->destination, other->len))
 			return true;
 	}
 	return false;
@@ -82,7 +82,7 @@ static int check(struct bc_job *job)
 {
 	struct bc_job *other, *live = NULL;
 
-	if (legs_overlap(&job->source, job->ti->len, &job->destination, job->ti->len)) {
+	if (legs_overlap(&job->source, job->len, &job->destination, job->len)) {
 		job->ti->error = "Source and destination overlap";
 		return -EINVAL;
 	}
@@ -120,33 +120,40 @@ void bc_registry_del(struct bc_job *job)
 	mutex_unlock(&registry_mutex);
 }
 
-static struct bc_job *find_sibling(struct bc_job *job, bool older)
+void bc_registry_bury(struct bc_job *job)
 {
-	struct bc_job *other;
-
-	list_for_each_entry(other, &jobs, registered) {
-		bool is_older = other->generation < job->generation;
-
-		if (other->md == job->md && other != job && is_older == older)
-			return other;
-	}
-	return NULL;
+	mutex_lock(&registry_mutex);
+	WRITE_ONCE(job->live, false);
+	mutex_unlock(&registry_mutex);
 }
 
 bool bc_registry_has_older(struct bc_job *job)
 {
-	bool older;
+	struct bc_job *other;
+	bool older = false;
 
 	mutex_lock(&registry_mutex);
-	older = find_sibling(job, true);
+	list_for_each_entry(other, &jobs, registered)
+		older |= other->md == job->md && other->generation < job->generation &&
+			 legs_overlap(&job->destination, job->len, &other->destination, other->len);
 	mutex_unlock(&registry_mutex);
 	return older;
+}
+
+static bool has_younger(struct bc_job *job)
+{
+	struct bc_job *other;
+
+	list_for_each_entry(other, &jobs, registered)
+		if (other->md == job->md && other->generation > job->generation)
+			return true;
+	return false;
 }
 
 bool bc_registry_lock_alone(struct bc_job *job)
 {
 	mutex_lock(&registry_mutex);
-	if (!find_sibling(job, false))
+	if (!has_younger(job))
 		return true;
 	mutex_unlock(&registry_mutex);
 	return false;

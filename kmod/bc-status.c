@@ -7,9 +7,14 @@
 
 static const char *io_status(struct bc_job *job)
 {
-	if (READ_ONCE(job->state) != BC_FAILED)
+	switch (READ_ONCE(job->io_status)) {
+	case BC_IO_FAILED:
+		return "failed";
+	case BC_IO_NOSPACE:
+		return "nospace";
+	default:
 		return "ok";
-	return READ_ONCE(job->no_space) ? "nospace" : "failed";
+	}
 }
 
 static bool is_ready(enum bc_state state)
@@ -23,8 +28,9 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	struct bc_copier *c = &job->copier;
 	unsigned int region_bytes_shift = job->region_shift + SECTOR_SHIFT;
 	enum bc_state state = READ_ONCE(job->state);
-	u64 total = (u64)job->ti->len << SECTOR_SHIFT;
+	u64 total = (u64)job->len << SECTOR_SHIFT;
 	u64 dirty, in_flight, synced;
+	bool mirroring = READ_ONCE(job->mirrors.mirroring);
 	unsigned int sz = 0;
 
 	dirty = min(bc_bitmap_count(&job->dirty) << region_bytes_shift, total);
@@ -35,11 +41,17 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	if (!is_ready(state) && synced == total)
 		synced -= 1 << SECTOR_SHIFT;
 
-	DMEMIT("%u %s %llu/%llu %u 20", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
+	DMEMIT("%u %s %llu/%llu %u 27", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
 	       (unsigned long long)synced >> SECTOR_SHIFT,
 	       (unsigned long long)total >> SECTOR_SHIFT, job->args.region_sectors);
-	DMEMIT(" ready %d paused %d copy_mode %s actively_synced 0", is_ready(state),
-	       READ_ONCE(job->paused), bc_copy_mode_names[job->args.copy_mode]);
+	DMEMIT(" ready %d paused %d copy_mode %s mirroring %d actively_synced %d", is_ready(state),
+	       READ_ONCE(job->paused), bc_copy_mode_names[READ_ONCE(job->args.copy_mode)],
+	       mirroring, mirroring && !dirty && !in_flight);
+	DMEMIT(" mirrored_bytes %llu write_timeout %u late_writes %u timeouts %llu",
+	       (unsigned long long)READ_ONCE(job->mirrors.mirrored_bytes),
+	       READ_ONCE(job->args.write_timeout),
+	       READ_ONCE(job->mirrors.ranges.nr[BC_RANGE_LATE]),
+	       (unsigned long long)READ_ONCE(job->mirrors.timeouts));
 	DMEMIT(" dirty_bytes %llu inflight_bytes %llu copied_bytes %llu",
 	       (unsigned long long)dirty, (unsigned long long)in_flight,
 	       (unsigned long long)READ_ONCE(c->copied_bytes));
@@ -49,6 +61,9 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	DMEMIT(" rate %llu bandwidth %llu buf_size %llu", (unsigned long long)bc_copier_rate(c),
 	       (unsigned long long)READ_ONCE(job->args.bandwidth),
 	       (unsigned long long)READ_ONCE(job->args.buf_size));
+	DMEMIT(" on_source_error %s on_target_error %s",
+	       bc_policy_names[READ_ONCE(job->args.on_source_error)],
+	       bc_policy_names[READ_ONCE(job->args.on_target_error)]);
 	DMEMIT(" io_status %s source_errors %llu target_errors %llu error %s", io_status(job),
 	       (unsigned long long)READ_ONCE(job->source_errors),
 	       (unsigned long long)READ_ONCE(job->target_errors),

@@ -43,10 +43,8 @@ static void blockcopy_dtr(struct dm_target *ti)
 {
 	struct bc_job *job = ti->private;
 
-	/* Nothing of this job is in flight when a younger one may begin (I4). */
-	bc_copier_stop(&job->copier, MAX_SCHEDULE_TIMEOUT);
-	bc_registry_del(job);
-	bc_job_destroy(job);
+	/* Nothing of this job is in flight when a younger one may begin there (I4). */
+	bc_reap(job);
 }
 
 static int blockcopy_map(struct dm_target *ti, struct bio *bio)
@@ -58,6 +56,13 @@ static int blockcopy_end_io(struct dm_target *ti, struct bio *bio, blk_status_t 
 {
 	bc_io_end(ti->private, bio);
 	return DM_ENDIO_DONE;
+}
+
+static void update_mode(struct bc_job *job)
+{
+	mutex_lock(&job->lock);
+	bc_mode_update(job);
+	mutex_unlock(&job->lock);
 }
 
 /*
@@ -72,6 +77,7 @@ static void blockcopy_presuspend(struct dm_target *ti)
 	/* In this order: no completion can begin once the copier is stopped. */
 	WRITE_ONCE(job->copier.stopped, true);
 	bc_complete_cancel(job, BC_READY, BC_ERROR_SUSPENDED);
+	update_mode(job);
 	if (!bc_copier_stop(&job->copier, STOP_TIMEOUT))
 		DMWARN("%s: suspended with copies in flight", dm_device_name(job->md));
 }
@@ -81,6 +87,7 @@ static void blockcopy_presuspend_undo(struct dm_target *ti)
 	struct bc_job *job = ti->private;
 
 	bc_copier_start(&job->copier);
+	update_mode(job);
 }
 
 static void blockcopy_resume(struct dm_target *ti)
@@ -92,6 +99,7 @@ static void blockcopy_resume(struct dm_target *ti)
 		bc_job_dirty_all(job);
 	WRITE_ONCE(job->live, true);
 	bc_copier_start(&job->copier);
+	bc_mode_start(job);
 }
 
 static void blockcopy_status(struct dm_target *ti, status_type_t type, unsigned int status_flags,
@@ -127,6 +135,8 @@ static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **arg
 		return message_complete(job, true, argv[1]);
 	if (argc == 2 && !strcmp(argv[0], "finish"))
 		return message_complete(job, false, argv[1]);
+	if (argc == 1 && !strcmp(argv[0], "fail"))
+		return bc_job_give_up(job);
 	DMWARN("%s: unknown message \"%s\" of %u words", dm_device_name(job->md), argv[0], argc);
 	return -EINVAL;
 }
@@ -159,12 +169,20 @@ static struct target_type blockcopy_target = {
 
 static int __init blockcopy_init(void)
 {
-	return dm_register_target(&blockcopy_target);
+	int r = bc_reap_init();
+
+	if (r)
+		return r;
+	r = dm_register_target(&blockcopy_target);
+	if (r)
+		bc_reap_exit();
+	return r;
 }
 
 static void __exit blockcopy_exit(void)
 {
 	dm_unregister_target(&blockcopy_target);
+	bc_reap_exit();
 }
 
 module_init(blockcopy_init);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's I/O.
+ * The guest's I/O. For write-blocking mode see bc-mirror.h.
  *
  * Background mode: everything goes to the truth and never waits, whatever its size and kind. What
  * changes data makes its regions dirty when it completes, successfully or not: a failed write may
@@ -15,7 +15,7 @@
 
 static void remap(struct bc_job *job, const struct bc_leg *leg, struct bio *bio)
 {
-	bio_set_dev(bio, leg->dev->bdev);
+	bio_set_dev(bio, leg->bdev);
 	bio->bi_iter.bi_sector = leg->start + dm_target_offset(job->ti, bio->bi_iter.bi_sector);
 }
 
@@ -45,12 +45,32 @@ static void route(struct bc_job *job, struct bio *bio)
 	remap(job, leg, bio);
 }
 
+/*
+ * As route(), while guest writes are mirrored. The flag is looked at with the reference held: when
+ * the truth has moved, that shows here, whatever the flag says.
+ */
+static bool mirrored(struct bc_job *job)
+{
+	return unlikely(READ_ONCE(job->mirrors.mirroring)) &&
+	       READ_ONCE(job->truth) == &job->source;
+}
+
+static bool is_flush(struct bio *bio)
+{
+	return (bio->bi_opf & REQ_PREFLUSH) && !bio_sectors(bio);
+}
+
 int bc_io_map(struct bc_job *job, struct bio *bio)
 {
 	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
 
 	io->counted = false;
+	io->tracked = false;
 	if (!changes_data(bio)) {
+		if (is_flush(bio) && mirrored(job)) {
+			remap(job, &job->source, bio);
+			return bc_mirror_flush(job, bio);
+		}
 		/*
 		 * Reads in flight at a flip are answered from the source, as if they came before
 		 * it.
@@ -63,6 +83,15 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 			if (bc_hold_park(job, bio))
 				return DM_MAPIO_SUBMITTED;
 		route(job, bio);
+		if (mirrored(job)) {
+			if (bio_op(bio) == REQ_OP_WRITE &&
+			    io->sectors > job->mirrors.max_sectors) {
+				io->sectors = job->mirrors.max_sectors;
+				dm_accept_partial_bio(bio, io->sectors);
+			}
+			io->since = jiffies;
+			return bc_mirror_map(job, bio);
+		}
 	}
 
 	/*
@@ -78,18 +107,25 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 
 void bc_io_release(struct bc_job *job, struct bio *bio)
 {
+	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
+
 	route(job, bio);
+	if (mirrored(job)) {
+		io->since = jiffies;
+		if (bc_mirror_map(job, bio) != DM_MAPIO_REMAPPED)
+			return;
+	}
 	dm_submit_bio_remap(bio, NULL);
 }
 
-static void mark(struct bc_job *job, sector_t start, unsigned int sectors)
+void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors)
 {
 	unsigned long first = start >> job->region_shift;
 	unsigned long last = (start + sectors - 1) >> job->region_shift;
 	unsigned long marked = bc_bitmap_mark(&job->dirty, first, last);
 
 	if (trace_blockcopy_write_enabled())
-		trace_blockcopy_write(bc_job_devt(job), start, sectors, marked);
+		trace_blockcopy_write(job->devt, start, sectors, marked);
 	if (!marked)
 		return;
 	atomic64_add((u64)marked << (job->region_shift + SECTOR_SHIFT), &job->dirtied_bytes);
@@ -109,6 +145,8 @@ void bc_io_end(struct bc_job *job, struct bio *bio)
 	 * marks.
 	 */
 	if (io->marks)
-		mark(job, io->start, io->sectors);
+		bc_io_mark(job, io->start, io->sectors);
+	if (io->tracked)
+		bc_mirror_source_ended(job, io);
 	percpu_ref_put(&job->writes);
 }

@@ -16,4 +16,33 @@ typedef fmode_t blk_mode_t;
 #define BLK_OPEN_WRITE	((__force blk_mode_t)FMODE_WRITE)
 #endif
 
+/*
+ * 6.1 to 6.4: there is no file, only the device that is open; it goes by that name. Exclusive with a
+ * holder, as in the newest.
+ */
+#ifndef BC_HAVE_BDEV_FILE
+#include <linux/blkdev.h>
+#include <linux/err.h>
+
+static inline struct block_device *file_bdev(struct file *file)
+{
+	return (struct block_device *)((unsigned long)file & ~1UL);
+}
+
+static inline struct file *bdev_file_open_by_dev(dev_t dev, blk_mode_t mode, void *holder,
+						 const void *hops)
+{
+	struct block_device *bdev;
+
+	bdev = blkdev_get_by_dev(dev, mode | (holder ? FMODE_EXCL : 0), holder);
+	/* The lowest bit keeps for bdev_fput() that it is exclusive. */
+	return IS_ERR(bdev) ? ERR_CAST(bdev) : (struct file *)((unsigned long)bdev | !!holder);
+}
+
+static inline void bdev_fput(struct file *file)
+{
+	blkdev_put(file_bdev(file), BLK_OPEN_READ | ((unsigned long)file & 1 ? FMODE_EXCL : 0));
+}
+#endif
+
 #endif /* BC_COMPAT_H */

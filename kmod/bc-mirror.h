@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Write-blocking mode: guest writes that reach both legs before they are acknowledged.
+ *
+ * While bc_mirrors.mirroring is set a guest write enters the tree of ranges and goes one of three
+ * ways:
+ *
+ *	wait	a copy has claimed the range, or an earlier mirrored write overlaps it (I12), or
+ *		there is no memory. Tried again when something leaves the tree; after write_timeout
+ *		it goes to the source as in background mode.
+ *	source	all its regions are dirty, or one has a late write, or the operation has no exact
+ *		equal on the destination: to the source only. It marks when it ends.
+ *	mirror	to both legs from one private copy of the data (I12). What it covers stays as clean
+ *		or dirty as it was, unless a leg fails.
+ *
+ * A mirrored write may cover clean and dirty regions, which is less than I3 says: it then reaches
+ * the destination's dirty regions as well, which does no harm, as a copy of them waits for it. Sent
+ * to the source alone it would make the clean ones dirty, and large writes would keep the job from
+ * converging.
+ *
+ * A destination that has not answered after write_timeout: the regions are marked, the guest is
+ * acknowledged as soon as the source has ended, and the range stays in the tree, in whole regions,
+ * until the answer comes. No copy and no mirrored write goes there meanwhile (I4). The job falls
+ * back to background mode.
+ *
+ * Each write looks at "mirroring" once. Writes of both modes may overlap for a while: one of
+ * background mode marks when it ends, so that whatever order the legs saw, the region is copied
+ * again.
+ */
+#ifndef BC_MIRROR_H
+#define BC_MIRROR_H
+
+#include <linux/bio.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "bc-range.h"
+
+struct bc_io;
+struct bc_job;
+struct bc_mirror;
+
+struct bc_mirrors {
+	bool mirroring;			/* written under job->lock; see bc-mode.c */
+
+	spinlock_t lock;		/* interrupts too; guards what follows */
+	struct bc_ranges ranges;
+	struct list_head young;		/* mirrored writes whose guests wait */
+	struct list_head to_send;	/* those whose destination bio is to be submitted */
+	struct bio_list waiting;	/* guest writes */
+	struct bc_mirror *reserve;	/* keeps one write going without memory */
+	bool reserve_used;
+	unsigned int max_sectors;	/* of one mirrored write with data */
+	unsigned int nr;		/* mirrored writes of which a leg has not ended; shown */
+	u64 bytes;			/* private copies */
+	blk_status_t error;		/* of the destination, for the copier to see to */
+	bool flush_failed;		/* likewise */
+	unsigned long last;		/* jiffies of the last one begun */
+	u64 latency_ns;			/* of destination writes, sum and number, for bc-mode.c */
+	u64 latency_nr;
+	u64 mirrored_bytes;		/* shown */
+	u64 timeouts;			/* shown */
+
+	struct work_struct send;	/* on the copier's queue: may block in submit_bio() */
+	struct work_struct retry;	/* of those that wait */
+	struct delayed_work timer;
+	wait_queue_head_t quiet;	/* woken when nr is 0 */
+};
+
+int bc_mirror_init(struct bc_job *job);
+
+/* Wait until nothing is in flight, and free. Context: process. */
+void bc_mirror_exit(struct bc_job *job);
+
+/*
+ * Send a guest write on its way; it holds a reference of job->writes, bc_io has its range.
+ *
+ * Context: process. Return: DM_MAPIO_REMAPPED when the bio is to be sent to the source, or
+ * DM_MAPIO_SUBMITTED.
+ */
+int bc_mirror_map(struct bc_job *job, struct bio *bio);
+
+/* An empty flush, to both legs. Return: as above. */
+int bc_mirror_flush(struct bc_job *job, struct bio *bio);
+
+/* A tracked write that went to the source has ended, and marked. Context: any. */
+void bc_mirror_source_ended(struct bc_job *job, struct bc_io *io);
+
+/* Do not let guests wait for the destination any longer. Context: process. */
+void bc_mirror_expire_all(struct bc_job *job);
+
+/* Try those that wait again. Context: any. */
+void bc_mirror_retry(struct bc_job *job);
+
+/* Has the guest mirrored something lately? Context: any. */
+bool bc_mirror_busy(struct bc_job *job);
+
+/*
+ * A copy claims its regions: no mirrored write enters any more. It may begin when
+ * bc_mirror_claim_free(). One that meets a late write is to be withdrawn.
+ *
+ * Context: the copier's work.
+ */
+enum bc_claim { BC_CLAIM_FREE, BC_CLAIM_BUSY, BC_CLAIM_LATE };
+void bc_mirror_claim(struct bc_job *job, struct bc_range *range, u64 start, u64 end);
+enum bc_claim bc_mirror_claim_state(struct bc_job *job, struct bc_range *range);
+void bc_mirror_unclaim(struct bc_job *job, struct bc_range *range);
+
+/*
+ * Is there a late write in @start up to @end? Return: the sector after it, or 0.
+ */
+u64 bc_mirror_late(struct bc_job *job, u64 start, u64 end);
+
+#endif /* BC_MIRROR_H */

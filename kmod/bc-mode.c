@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * When guest writes are mirrored. See bc-mode.h.
+ */
+#include <linux/jiffies.h>
+#include <linux/sizes.h>
+
+#include "bc-job.h"
+
+#define WINDOW		HZ
+#define WINDOWS		2		/* in a row, before "auto" believes them */
+#define HOLD_OFF_MIN_S	5
+#define HOLD_OFF_MAX_S	60
+
+/* When READY, a pivot copies this much in a moment. */
+#define LITTLE_DIRTY	SZ_1M
+
+static u64 dirty_bytes(struct bc_job *job)
+{
+	return (bc_bitmap_count(&job->dirty) << (job->region_shift + SECTOR_SHIFT)) +
+		READ_ONCE(job->copier.in_flight_bytes);
+}
+
+static bool wanted(struct bc_job *job)
+{
+	switch (READ_ONCE(job->args.copy_mode)) {
+	case BC_COPY_MODE_WRITE_BLOCKING:
+		return true;
+	case BC_COPY_MODE_AUTO:
+		return job->mode.wanted || job->state == BC_COMPLETING;
+	default:
+		/* A completion drains in this mode, whatever was chosen. */
+		return job->state == BC_COMPLETING;
+	}
+}
+
+static bool possible(struct bc_job *job)
+{
+	if (!job->live || READ_ONCE(job->copier.stopped) || job->paused || job->mode.held_off ||
+	    job->truth != &job->source)
+		return false;
+	return job->state == BC_COPYING || job->state == BC_READY || job->state == BC_COMPLETING;
+}
+
+void bc_mode_update(struct bc_job *job)
+{
+	bool mirror = possible(job) && wanted(job);
+
+	lockdep_assert_held(&job->lock);
+	if (mirror == job->mirrors.mirroring)
+		return;
+	WRITE_ONCE(job->mirrors.mirroring, mirror);
+	job->mode.good_since = jiffies;
+	/* Those that wait for a copy need not, any more. */
+	if (!mirror)
+		bc_mirror_retry(job);
+}
+
+static void mode_changed(struct bc_job *job, const char *why)
+{
+	bool was = job->mirrors.mirroring;
+
+	bc_mode_update(job);
+	if (job->mirrors.mirroring == was)
+		return;
+	DMINFO("%s: copy mode is %s now: %s", job->name,
+	       was ? "background" : "write-blocking", why);
+	bc_job_event(job, BC_EVENT_MODE_CHANGED);
+}
+
+void bc_mode_fall_back(struct bc_job *job)
+{
+	struct bc_mode *mode = &job->mode;
+
+	mutex_lock(&job->lock);
+	if (job->mirrors.mirroring) {
+		/* Long without trouble: it begins from the start. */
+		if (time_after(jiffies, mode->good_since + HOLD_OFF_MAX_S * HZ))
+			mode->hold_off_s = 0;
+		mode->hold_off_s = clamp(mode->hold_off_s * 2, HOLD_OFF_MIN_S, HOLD_OFF_MAX_S);
+		mode->hold_off_until = jiffies + mode->hold_off_s * HZ;
+		mode->held_off = true;
+		mode->behind = false;
+		mode->stalled = 0;
+		mode->slow = 0;
+		mode_changed(job, "the destination is too slow for the guest");
+	}
+	mutex_unlock(&job->lock);
+}
+
+/* Was the destination slow to answer guest writes, in this window? */
+static bool slow_window(struct bc_job *job)
+{
+	struct bc_mode *mode = &job->mode;
+	u64 limit = (u64)READ_ONCE(job->args.write_timeout) * NSEC_PER_MSEC / 2;
+	u64 ns, nr;
+
+	spin_lock_irq(&job->mirrors.lock);
+	ns = job->mirrors.latency_ns - mode->latency_ns;
+	nr = job->mirrors.latency_nr - mode->latency_nr;
+	mode->latency_ns = job->mirrors.latency_ns;
+	mode->latency_nr = job->mirrors.latency_nr;
+	spin_unlock_irq(&job->mirrors.lock);
+	return nr && div64_u64(ns, nr) > limit;
+}
+
+/*
+ * Was most of what was copied in this window made dirty again? Little headway because little was
+ * copied is no reason to mirror: the destination is slow, or the bandwidth limited.
+ */
+static bool stalled_window(struct bc_job *job, u64 dirty, u64 copied)
+{
+	struct bc_mode *mode = &job->mode;
+	u64 gained = mode->dirty > dirty ? mode->dirty - dirty : 0;
+
+	if (job->state == BC_READY && dirty <= LITTLE_DIRTY)
+		return false;
+	return dirty && gained <= copied / 8;
+}
+
+static void look(struct bc_job *job)
+{
+	struct bc_mode *mode = &job->mode;
+	u64 dirty = dirty_bytes(job);
+	u64 copied = READ_ONCE(job->copier.copied_bytes) - mode->copied;
+	bool stalled = stalled_window(job, dirty, copied);
+
+	mode->dirty = dirty;
+	mode->copied += copied;
+	mode->stalled = stalled ? mode->stalled + 1 : 0;
+	mode->slow = slow_window(job) ? mode->slow + 1 : 0;
+
+	if (mode->held_off) {
+		if (mode->stalled >= WINDOWS && !mode->behind) {
+			mode->behind = true;
+			DMWARN("%s: the destination is too slow: dirty data does not become less",
+			       job->name);
+			bc_job_event(job, BC_EVENT_FALLING_BEHIND);
+		}
+		if (time_before(jiffies, mode->hold_off_until) ||
+		    READ_ONCE(job->mirrors.ranges.nr[BC_RANGE_LATE]))
+			return;
+		mode->held_off = false;
+		mode->stalled = 0;
+		mode_changed(job, "trying again");
+	} else if (job->args.copy_mode == BC_COPY_MODE_AUTO && !mode->wanted &&
+		   mode->stalled >= WINDOWS && copied) {
+		mode->wanted = true;
+		mode->stalled = 0;
+		mode_changed(job, "the guest writes as fast as is copied");
+	}
+}
+
+static void mode_tick(struct work_struct *work)
+{
+	struct bc_job *job = container_of(to_delayed_work(work), struct bc_job, mode.tick);
+	bool slow = false;
+
+	mutex_lock(&job->lock);
+	if (job->state == BC_COPYING || job->state == BC_READY) {
+		look(job);
+		slow = job->mode.slow >= WINDOWS;
+	}
+	if (job->state != BC_PIVOTED && job->state != BC_FINISHED)
+		queue_delayed_work(job->wq, &job->mode.tick, WINDOW);
+	mutex_unlock(&job->lock);
+	if (slow)
+		bc_mode_fall_back(job);
+}
+
+void bc_mode_start(struct bc_job *job)
+{
+	mutex_lock(&job->lock);
+	job->mode.dirty = dirty_bytes(job);
+	bc_mode_update(job);
+	mutex_unlock(&job->lock);
+	queue_delayed_work(job->wq, &job->mode.tick, WINDOW);
+}
+
+void bc_mode_init(struct bc_job *job)
+{
+	INIT_DELAYED_WORK(&job->mode.tick, mode_tick);
+}
+
+void bc_mode_exit(struct bc_job *job)
+{
+	cancel_delayed_work_sync(&job->mode.tick);
+}
