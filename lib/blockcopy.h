@@ -108,8 +108,19 @@ int blockcopy_options_set_bandwidth(struct blockcopy_options *o, uint64_t bytes_
 int blockcopy_options_set_granularity(struct blockcopy_options *o, uint64_t bytes);
 /* 1 MiB to 256 MiB. */
 int blockcopy_options_set_buf_size(struct blockcopy_options *o, uint64_t bytes);
-/* "background". */
+/*
+ * How guest writes reach the destination: "background", later; "write-blocking", before they are
+ * acknowledged; "auto", the one or the other, whatever converges.
+ */
 int blockcopy_options_set_copy_mode(struct blockcopy_options *o, const char *word);
+/* Longest that a guest write waits for the destination, 10 to 60000 ms. */
+int blockcopy_options_set_write_timeout(struct blockcopy_options *o, unsigned int ms);
+/*
+ * What an error of that leg does: "report", the job fails; "ignore", it is tried again; "enospc", a
+ * full destination pauses the job, any other error fails it; "stop", the job is paused.
+ */
+int blockcopy_options_set_on_source_error(struct blockcopy_options *o, const char *word);
+int blockcopy_options_set_on_target_error(struct blockcopy_options *o, const char *word);
 /* "full", "none". */
 int blockcopy_options_set_sync(struct blockcopy_options *o, const char *word);
 /* "off", "on", "unmap". */
@@ -139,8 +150,10 @@ int blockcopy_plan(struct blockcopy *bc, const char *name, const char *destinati
 /*
  * Wait until the job is READY, or ended by pivot or finish: 0. A failed job is -EIO
  * (BLOCKCOPY_FAILED), one that was removed meanwhile -ENXIO (BLOCKCOPY_NOT_FOUND), no READY
- * within "@timeout_ms" -ETIMEDOUT; -1 is no limit. "@progress" (may be NULL) is called with the
- * state at first, after each event and each "@interval_ms" (-1: events only).
+ * within "@timeout_ms" -ETIMEDOUT; -1 is no limit. A job that an error has paused is waited for, as
+ * somebody may make room and resume it; a BLOCKCOPY_LOG_WARNING line says so. "@progress" (may be
+ * NULL) is called with the state at first, after each event and each "@interval_ms" (-1: events
+ * only).
  */
 typedef void (*blockcopy_progress_fn)(void *userdata, const struct blockcopy_info *info);
 int blockcopy_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, int interval_ms,
@@ -164,7 +177,8 @@ int blockcopy_finish(struct blockcopy *bc, const char *name, unsigned int max_bl
 
 /*
  * Put the source back as it was; the destination is then of no use (unless the job was finished).
- * Works without the destination, and in each state but pivoted. No job on the device: 0 when
+ * Neither looks at the destination nor waits for it, so that it may be gone or hang, and works in
+ * each state but pivoted. No job on the device: 0 when
  * "@missing_ok", else BLOCKCOPY_NOT_FOUND.
  */
 int blockcopy_abort(struct blockcopy *bc, const char *name, bool missing_ok);
@@ -174,6 +188,11 @@ int blockcopy_pause(struct blockcopy *bc, const char *name);
 int blockcopy_resume(struct blockcopy *bc, const char *name);
 int blockcopy_set_bandwidth(struct blockcopy *bc, const char *name, uint64_t bytes_per_s);
 int blockcopy_set_buf_size(struct blockcopy *bc, const char *name, uint64_t bytes);
+/* Values as for the options of the same name. */
+int blockcopy_set_copy_mode(struct blockcopy *bc, const char *name, const char *word);
+int blockcopy_set_write_timeout(struct blockcopy *bc, const char *name, unsigned int ms);
+int blockcopy_set_on_source_error(struct blockcopy *bc, const char *name, const char *word);
+int blockcopy_set_on_target_error(struct blockcopy *bc, const char *name, const char *word);
 
 /*
  * Finish or undo what an interrupted controller left, on NAME or (NULL) on all devices: each deed
@@ -207,8 +226,19 @@ const char *blockcopy_info_state_word(const struct blockcopy_info *i);
 bool blockcopy_info_ready(const struct blockcopy_info *i);
 bool blockcopy_info_paused(const struct blockcopy_info *i);
 bool blockcopy_info_suspended(const struct blockcopy_info *i);	/* the dm device, not the job */
+/* Mirroring, and nothing left to copy: each write that is acknowledged is in both places. */
 bool blockcopy_info_actively_synced(const struct blockcopy_info *i);
 const char *blockcopy_info_copy_mode(const struct blockcopy_info *i);
+/* Do guest writes go to both legs before they are acknowledged, at this moment? */
+bool blockcopy_info_mirroring(const struct blockcopy_info *i);
+uint64_t blockcopy_info_mirrored_bytes(const struct blockcopy_info *i);
+/* Milliseconds; 0 and NULL: the kernel module is older than these. */
+unsigned int blockcopy_info_write_timeout(const struct blockcopy_info *i);
+const char *blockcopy_info_on_source_error(const struct blockcopy_info *i);
+const char *blockcopy_info_on_target_error(const struct blockcopy_info *i);
+/* Writes that the destination has not answered in time, now and ever. */
+uint64_t blockcopy_info_late_writes(const struct blockcopy_info *i);
+uint64_t blockcopy_info_timeouts(const struct blockcopy_info *i);
 uint64_t blockcopy_info_len(const struct blockcopy_info *i);
 uint64_t blockcopy_info_offset(const struct blockcopy_info *i);	/* equals len only when ready */
 uint64_t blockcopy_info_dirty_bytes(const struct blockcopy_info *i);
@@ -227,11 +257,14 @@ unsigned int blockcopy_info_percent(const struct blockcopy_info *i);
 const char *blockcopy_info_io_status(const struct blockcopy_info *i);
 uint64_t blockcopy_info_source_errors(const struct blockcopy_info *i);
 uint64_t blockcopy_info_target_errors(const struct blockcopy_info *i);
-const char *blockcopy_info_error(const struct blockcopy_info *i);	/* a word, NULL without */
+/* A word, NULL without; "destination-gone" in place of what its absence made fail. */
+const char *blockcopy_info_error(const struct blockcopy_info *i);
+/* Was the destination taken away (unplugged)? */
+bool blockcopy_info_destination_gone(const struct blockcopy_info *i);
 uint64_t blockcopy_info_blackout_us(const struct blockcopy_info *i);
 const char *blockcopy_info_event(const struct blockcopy_info *i);	/* a word, NULL without */
 uint64_t blockcopy_info_events(const struct blockcopy_info *i);
-/* Paths where the devices have some, else MAJOR:MINOR. */
+/* Paths where the devices have some, else MAJOR:MINOR, as also for one that is gone. */
 const char *blockcopy_info_source(const struct blockcopy_info *i);
 const char *blockcopy_info_destination(const struct blockcopy_info *i);
 

@@ -123,8 +123,8 @@ static int check_table(struct blockcopy *bc, const struct bcl_dm_info *dev,
 
 	if (bcl_table_has(t, BLOCKCOPY_TARGET_NAME))
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EBUSY,
-				"%s: found a job on it already, needed a device without one",
-				dev->name);
+				"%s: found a job on it already, needed a device without one: "
+				"`blockcopy abort %s` ends it", dev->name, dev->name);
 	if (bcl_table_len(t) == 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
 				"%s: found a device of 0 bytes, needed something to copy",

@@ -108,8 +108,29 @@ static int judge(struct blockcopy *bc, const struct bcl_job *j)
 		return bcl_fail(bc, BLOCKCOPY_FAILED, -EIO,
 				"%s: the copy failed: %s (the device runs on its source; "
 				"`blockcopy resume` tries again, `blockcopy abort` gives up)",
-				j->dev.name, blockcopy_error_word_explain(j->status.error));
+				j->dev.name, bcl_job_why(j));
 	return 0;
+}
+
+/* By an error policy, not by the user: there the I/O status is ok. */
+static bool is_paused_by_error(const struct bcl_job *j)
+{
+	return j->status.paused && strcmp(j->status.io_status, "ok");
+}
+
+/* Once for each time that it happens: somebody has to do something, or the wait has no end. */
+static void tell_pause(struct blockcopy *bc, const struct bcl_job *j, bool *told)
+{
+	bool paused = is_paused_by_error(j);
+
+	if (paused && !*told)
+		bcl_log(bc, BLOCKCOPY_LOG_WARNING,
+			"%s: the copy is paused, %s; waiting for `blockcopy resume %s`",
+			j->dev.name,
+			strcmp(j->status.io_status, "nospace") ? bcl_job_why(j) :
+								 "the destination is full",
+			j->dev.name);
+	*told = paused;
 }
 
 static int report(struct blockcopy *bc, const struct bcl_job *j, blockcopy_progress_fn progress,
@@ -133,6 +154,7 @@ int blockcopy_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, i
 {
 	_cleanup_(bcl_wait_done) struct bcl_wait w = { .fd = -1 };
 	int64_t end = timeout_ms < 0 ? INT64_MAX : bcl_now_ms() + timeout_ms;
+	bool told = false;
 	int r;
 
 	bcl_begin(bc);
@@ -152,12 +174,14 @@ int blockcopy_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, i
 			r = judge(bc, &j);
 		if (r != 0)
 			return r < 0 ? r : 0;
+		tell_pause(bc, &j, &told);
 		if (left <= 0)
 			return bcl_fail(bc, BLOCKCOPY_TIMED_OUT, -ETIMEDOUT,
-					"%s: not ready after %lld s, %u %% copied", j.dev.name,
+					"%s: not ready after %lld s, %u %% copied%s", j.dev.name,
 					(long long)timeout_ms / 1000,
 					(unsigned int)(j.status.total ? j.status.synced * 100 /
-						       j.status.total : 0));
+						       j.status.total : 0),
+					is_paused_by_error(&j) ? ", paused by an error" : "");
 		if (end == INT64_MAX)
 			left = -1;
 		if (interval_ms >= 0 && progress && (left < 0 || left > interval_ms))

@@ -171,9 +171,30 @@ static int set_word(char **to, const char *word, const char *const *allowed)
 
 int blockcopy_options_set_copy_mode(struct blockcopy_options *o, const char *word)
 {
-	static const char *const allowed[] = { "background", NULL };
+	static const char *const allowed[] = { "background", "write-blocking", "auto", NULL };
 
 	return set_word(&o->args.copy_mode, word, allowed);
+}
+
+int blockcopy_options_set_write_timeout(struct blockcopy_options *o, unsigned int ms)
+{
+	if (ms < BLOCKCOPY_WRITE_TIMEOUT_MIN || ms > BLOCKCOPY_WRITE_TIMEOUT_MAX)
+		return -EINVAL;
+	o->args.write_timeout = ms;
+	o->args.write_timeout_set = true;
+	return 0;
+}
+
+static const char *const policies[] = { "report", "ignore", "enospc", "stop", NULL };
+
+int blockcopy_options_set_on_source_error(struct blockcopy_options *o, const char *word)
+{
+	return set_word(&o->args.on_source_error, word, policies);
+}
+
+int blockcopy_options_set_on_target_error(struct blockcopy_options *o, const char *word)
+{
+	return set_word(&o->args.on_target_error, word, policies);
 }
 
 int blockcopy_options_set_sync(struct blockcopy_options *o, const char *word)

@@ -2,12 +2,16 @@
 /* What users of the library see of a job. */
 #include "internal.h"
 
+/* Not a word of the kernel's. */
+#define DESTINATION_GONE "destination-gone"
+
 struct blockcopy_info {
 	char name[BCL_DM_NAME_SIZE];
 	char uuid[BCL_DM_UUID_SIZE];
 	bool suspended;
 	uint64_t len;	/* sectors */
 	struct bcl_status status;
+	bool destination_gone;
 	char *source;
 	char *destination;
 };
@@ -31,6 +35,7 @@ int bcl_info_from_job(struct blockcopy *bc, const struct bcl_job *j,
 	i->suspended = j->dev.suspended;
 	i->len = j->len;
 	i->status = j->status;
+	i->destination_gone = j->destination_gone;
 	i->source = leg_path(j->args.source);
 	i->destination = leg_path(j->args.destination);
 	if (!i->source || !i->destination) {
@@ -102,6 +107,21 @@ int blockcopy_list(struct blockcopy *bc, struct blockcopy_info ***ret_list, size
 	return 0;
 }
 
+static const char *error_word(const struct bcl_status *s, bool destination_gone)
+{
+	/* What the kernel says then is what followed from it, but for errors of the source. */
+	if (destination_gone && strcmp(s->error, BLOCKCOPY_ERROR_SOURCE_READ))
+		return DESTINATION_GONE;
+	return strcmp(s->error, BLOCKCOPY_ERROR_NONE) ? s->error : NULL;
+}
+
+const char *bcl_job_why(const struct bcl_job *j)
+{
+	const char *word = error_word(&j->status, j->destination_gone);
+
+	return word ? blockcopy_error_word_explain(word) : "the kernel does not say why";
+}
+
 #define GETTER(type, name, expr)					\
 	type blockcopy_info_##name(const struct blockcopy_info *i)	\
 	{								\
@@ -117,6 +137,13 @@ GETTER(bool, paused, i->status.paused)
 GETTER(bool, suspended, i->suspended)
 GETTER(bool, actively_synced, i->status.actively_synced)
 GETTER(const char *, copy_mode, i->status.copy_mode)
+GETTER(bool, mirroring, i->status.mirroring)
+GETTER(uint64_t, mirrored_bytes, i->status.mirrored_bytes)
+GETTER(unsigned int, write_timeout, i->status.write_timeout)
+GETTER(uint64_t, late_writes, i->status.late_writes)
+GETTER(uint64_t, timeouts, i->status.timeouts)
+GETTER(const char *, on_source_error, *i->status.on_source_error ? i->status.on_source_error : NULL)
+GETTER(const char *, on_target_error, *i->status.on_target_error ? i->status.on_target_error : NULL)
 GETTER(uint64_t, len, i->len * 512)
 GETTER(uint64_t, dirty_bytes, i->status.dirty_bytes)
 GETTER(uint64_t, inflight_bytes, i->status.inflight_bytes)
@@ -130,8 +157,8 @@ GETTER(uint64_t, rate, i->status.rate)
 GETTER(const char *, io_status, i->status.io_status)
 GETTER(uint64_t, source_errors, i->status.source_errors)
 GETTER(uint64_t, target_errors, i->status.target_errors)
-GETTER(const char *, error,
-       strcmp(i->status.error, BLOCKCOPY_ERROR_NONE) ? i->status.error : NULL)
+GETTER(const char *, error, error_word(&i->status, i->destination_gone))
+GETTER(bool, destination_gone, i->destination_gone)
 GETTER(uint64_t, blackout_us, i->status.blackout_us)
 GETTER(const char *, event,
        strcmp(i->status.event, BLOCKCOPY_EVENT_NONE) ? i->status.event : NULL)
@@ -183,6 +210,8 @@ const char *blockcopy_error_word_explain(const char *word)
 		{ BLOCKCOPY_ERROR_SOURCE_READ, "the source could not be read" },
 		{ BLOCKCOPY_ERROR_TARGET_WRITE, "the destination could not be written" },
 		{ BLOCKCOPY_ERROR_TARGET_FLUSH, "the destination could not be flushed" },
+		{ BLOCKCOPY_ERROR_GIVEN_UP, "the destination did not answer and was given up" },
+		{ DESTINATION_GONE, "the destination is gone" },
 		{ BLOCKCOPY_ERROR_BLACKOUT,
 		  "what was left to copy did not fit into the time for which writes may be held" },
 		{ BLOCKCOPY_ERROR_SUSPENDED, "the device was suspended meanwhile" },

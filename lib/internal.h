@@ -144,10 +144,11 @@ struct bcl_job {
 	uint64_t len;		/* sectors */
 	struct bcl_args args;
 	struct bcl_status status;
+	bool destination_gone;	/* sysfs does not know it any more */
 };
 
 void bcl_job_done(struct bcl_job *j);
-/* Return: 1 a job, 0 a device without one, -errno. */
+/* Return: 1 a job, 0 a device without one, -errno. Does no I/O, and opens neither leg. */
 int bcl_job_read(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl_job *ret);
 /* As above by name; no job is BLOCKCOPY_NOT_FOUND. */
 int bcl_job_find(struct blockcopy *bc, const char *name, struct bcl_job *ret);
@@ -155,6 +156,8 @@ int bcl_job_find(struct blockcopy *bc, const char *name, struct bcl_job *ret);
 int bcl_job_lock(struct blockcopy *bc, const char *name, struct bcl_job *ret, int *ret_lock);
 int bcl_job_message(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *fmt, ...)
 	_printf_(3, 4);
+/* Why it failed, or did not complete: a sentence. */
+const char *bcl_job_why(const struct bcl_job *j);
 int bcl_info_from_job(struct blockcopy *bc, const struct bcl_job *j,
 		      struct blockcopy_info **ret_info);
 

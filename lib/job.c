@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "internal.h"
+#include "sysfs.h"
 
 void bcl_job_done(struct bcl_job *j)
 {
@@ -28,6 +29,7 @@ int bcl_job_read(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *status = NULL, *table = NULL;
 	_cleanup_(bcl_job_done) struct bcl_job j = { .dev = *dev };
+	dev_t destination;
 	int r;
 
 	if (!dev->live_table)
@@ -52,6 +54,8 @@ int bcl_job_read(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl
 	if (r < 0)
 		return malformed(bc, dev->name, "table", r);
 	j.len = bcl_table_len(table);
+	j.destination_gone = bcl_parse_devno(j.args.destination, &destination) == 0 &&
+			     bcl_sysfs_gone(destination, dev->dev);
 
 	*ret = j;
 	j = (struct bcl_job) {};
@@ -145,20 +149,52 @@ int blockcopy_resume(struct blockcopy *bc, const char *name)
 	return steer(bc, name, "resume", "resume");
 }
 
-static int set_number(struct blockcopy *bc, const char *name, const char *what, uint64_t v)
+/* "@key" is the kernel's name, "@option" the user's. */
+static int set_word(struct blockcopy *bc, const char *name, const char *key, const char *option,
+		    const char *word)
 {
-	_cleanup_free_ char *message = bcl_asprintf("set %s %" PRIu64, what, v);
+	_cleanup_free_ char *message = bcl_asprintf("set %s %s", key, word);
+	_cleanup_free_ char *what = bcl_asprintf("set %s=%s on", option, word);
 
-	if (!message) {
+	if (!message || !what) {
 		bcl_begin(bc);
 		return bcl_oom(bc);
 	}
-	return steer(bc, name, "set a limit of", message);
+	return steer(bc, name, what, message);
+}
+
+static int set_number(struct blockcopy *bc, const char *name, const char *key, const char *option,
+		      uint64_t v)
+{
+	char word[24];
+
+	snprintf(word, sizeof(word), "%" PRIu64, v);
+	return set_word(bc, name, key, option, word);
+}
+
+/* A value is right where the option of the same name takes it. */
+static int check_word(struct blockcopy *bc, const char *option, const char *word,
+		      const char *needed, int (*set)(struct blockcopy_options *o, const char *w))
+{
+	struct blockcopy_options *o = NULL;
+	int r;
+
+	bcl_begin(bc);
+	r = blockcopy_options_new(&o);
+	if (r == 0)
+		r = set(o, word);
+	if (r == -ENOMEM)
+		bcl_oom(bc);
+	else if (r < 0)
+		bcl_fail(bc, BLOCKCOPY_USAGE, r, "%s: found \"%s\", needed %s", option, word,
+			 needed);
+	blockcopy_options_free(o);
+	return r;
 }
 
 int blockcopy_set_bandwidth(struct blockcopy *bc, const char *name, uint64_t bytes_per_s)
 {
-	return set_number(bc, name, "bandwidth", bytes_per_s);
+	return set_number(bc, name, "bandwidth", "bandwidth", bytes_per_s);
 }
 
 int blockcopy_set_buf_size(struct blockcopy *bc, const char *name, uint64_t bytes)
@@ -169,5 +205,42 @@ int blockcopy_set_buf_size(struct blockcopy *bc, const char *name, uint64_t byte
 				"buf-size: found %" PRIu64 " bytes, needed %llu to %llu", bytes,
 				BLOCKCOPY_BUF_SIZE_MIN, BLOCKCOPY_BUF_SIZE_MAX);
 	}
-	return set_number(bc, name, "buf_size", bytes);
+	return set_number(bc, name, "buf_size", "buf-size", bytes);
+}
+
+int blockcopy_set_write_timeout(struct blockcopy *bc, const char *name, unsigned int ms)
+{
+	if (ms < BLOCKCOPY_WRITE_TIMEOUT_MIN || ms > BLOCKCOPY_WRITE_TIMEOUT_MAX) {
+		bcl_begin(bc);
+		return bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
+				"write-timeout: found %u ms, needed %d to %d", ms,
+				BLOCKCOPY_WRITE_TIMEOUT_MIN, BLOCKCOPY_WRITE_TIMEOUT_MAX);
+	}
+	return set_number(bc, name, "write_timeout", "write-timeout", ms);
+}
+
+int blockcopy_set_copy_mode(struct blockcopy *bc, const char *name, const char *word)
+{
+	int r = check_word(bc, "copy-mode", word, "background, write-blocking or auto",
+			   blockcopy_options_set_copy_mode);
+
+	return r < 0 ? r : set_word(bc, name, "copy_mode", "copy-mode", word);
+}
+
+#define POLICIES "report, ignore, enospc or stop"
+
+int blockcopy_set_on_source_error(struct blockcopy *bc, const char *name, const char *word)
+{
+	int r = check_word(bc, "on-source-error", word, POLICIES,
+			   blockcopy_options_set_on_source_error);
+
+	return r < 0 ? r : set_word(bc, name, "on_source_error", "on-source-error", word);
+}
+
+int blockcopy_set_on_target_error(struct blockcopy *bc, const char *name, const char *word)
+{
+	int r = check_word(bc, "on-target-error", word, POLICIES,
+			   blockcopy_options_set_on_target_error);
+
+	return r < 0 ? r : set_word(bc, name, "on_target_error", "on-target-error", word);
 }

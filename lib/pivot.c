@@ -25,9 +25,12 @@ static const struct how how_finish = {
 
 static int not_ready(struct blockcopy *bc, const struct how *how, const struct bcl_job *j)
 {
+	bool failed = j->status.state == BLOCKCOPY_STATE_ID_FAILED;
+
 	return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
-			"%s: found the job %s%s, needed it ready to %s", j->dev.name,
-			bcl_state_to_string(j->status.state), j->status.paused ? " and paused" : "",
+			"%s: found the job %s%s%s%s, needed it ready to %s", j->dev.name,
+			bcl_state_to_string(j->status.state), failed ? ": " : "",
+			failed ? bcl_job_why(j) : "", j->status.paused ? " and paused" : "",
 			how->verb);
 }
 
@@ -103,10 +106,9 @@ static int complete(struct blockcopy *bc, const struct how *how, const char *nam
 		return done_the_other_way(bc, how, &after);
 	if (after.status.state != how->done)
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
-				"%s: no %s: %s (job is %s, writes were held %llu us of at most %u "
-				"ms)",
-				after.dev.name, how->verb,
-				blockcopy_error_word_explain(after.status.error),
+				"%s: no %s: %s: %s (job is %s, writes were held %llu us of at most "
+				"%u ms)",
+				after.dev.name, how->verb, after.status.error, bcl_job_why(&after),
 				bcl_state_to_string(after.status.state),
 				(unsigned long long)after.status.blackout_us, max_blackout_ms);
 	r = how->end(bc, &after);

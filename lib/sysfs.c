@@ -29,6 +29,19 @@ int bcl_sysfs_dir(dev_t dev, char **ret_dir)
 	return 0;
 }
 
+static bool is_listed(dev_t dev)
+{
+	_cleanup_free_ char *link = bcl_asprintf("/sys/dev/block/%u:%u", major(dev), minor(dev));
+
+	/* Its number is not given to another device before the last user has closed it. */
+	return !link || access(link, F_OK) == 0 || errno != ENOENT;
+}
+
+bool bcl_sysfs_gone(dev_t dev, dev_t other)
+{
+	return !is_listed(dev) && is_listed(other);
+}
+
 int bcl_sysfs_read(dev_t dev, const char *attribute, char **ret)
 {
 	_cleanup_free_ char *path = bcl_asprintf("/sys/dev/block/%u:%u/%s", major(dev), minor(dev),

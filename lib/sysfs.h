@@ -7,6 +7,11 @@
 
 /* The directory of the device, "/sys/devices/.../sda1". Return: 0, -ENOENT. */
 int bcl_sysfs_dir(dev_t dev, char **ret_dir);
+/*
+ * Was it unplugged? Who has it open still has it in its tables then. "@other" is a device that is
+ * there: where it is not found either, there is nothing to tell from.
+ */
+bool bcl_sysfs_gone(dev_t dev, dev_t other);
 /* First line of an attribute. */
 int bcl_sysfs_read(dev_t dev, const char *attribute, char **ret);
 int bcl_sysfs_read_u64(dev_t dev, const char *attribute, uint64_t *ret);

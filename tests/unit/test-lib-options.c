@@ -53,6 +53,7 @@ END_TEST
 
 START_TEST(options)
 {
+	static const char *const policies[] = { "report", "ignore", "enospc", "stop" };
 	struct blockcopy_options *o;
 
 	ck_assert_int_eq(blockcopy_options_new(&o), 0);
@@ -71,8 +72,29 @@ START_TEST(options)
 	ck_assert(!o->args.buf_size_set);
 	ck_assert_int_eq(blockcopy_options_set_buf_size(o, 1 << 20), 0);
 	ck_assert_int_eq(blockcopy_options_set_buf_size(o, 257 << 20), -EINVAL);
-	ck_assert_int_eq(blockcopy_options_set_copy_mode(o, "write-blocking"), -EINVAL);
 	ck_assert_int_eq(blockcopy_options_set_copy_mode(o, "background"), 0);
+	ck_assert_int_eq(blockcopy_options_set_copy_mode(o, "auto"), 0);
+	ck_assert_int_eq(blockcopy_options_set_copy_mode(o, "write-blocking"), 0);
+	ck_assert_int_eq(blockcopy_options_set_copy_mode(o, "write_blocking"), -EINVAL);
+	ck_assert_int_eq(blockcopy_options_set_copy_mode(o, ""), -EINVAL);
+	ck_assert_str_eq(o->args.copy_mode, "write-blocking");
+	ck_assert_int_eq(blockcopy_options_set_write_timeout(o, 9), -EINVAL);
+	ck_assert_int_eq(blockcopy_options_set_write_timeout(o, 60001), -EINVAL);
+	ck_assert(!o->args.write_timeout_set);
+	ck_assert_int_eq(blockcopy_options_set_write_timeout(o, 10), 0);
+	ck_assert_int_eq(blockcopy_options_set_write_timeout(o, 60000), 0);
+	ck_assert_int_eq(blockcopy_options_set_write_timeout(o, 0), -EINVAL);
+	ck_assert(o->args.write_timeout_set);
+	ck_assert_uint_eq(o->args.write_timeout, 60000);
+	for (size_t i = 0; i < ELEMENTSOF(policies); i++) {
+		ck_assert_int_eq(blockcopy_options_set_on_source_error(o, policies[i]), 0);
+		ck_assert_str_eq(o->args.on_source_error, policies[i]);
+		ck_assert_int_eq(blockcopy_options_set_on_target_error(o, policies[i]), 0);
+		ck_assert_str_eq(o->args.on_target_error, policies[i]);
+	}
+	ck_assert_int_eq(blockcopy_options_set_on_source_error(o, "retry"), -EINVAL);
+	ck_assert_int_eq(blockcopy_options_set_on_target_error(o, ""), -EINVAL);
+	ck_assert_str_eq(o->args.on_target_error, "stop");
 	ck_assert_int_eq(blockcopy_options_set_sync(o, "top"), -EINVAL);
 	ck_assert_int_eq(blockcopy_options_set_sync(o, "none"), 0);
 	ck_assert_int_eq(blockcopy_options_set_sync(o, "full"), 0);
