@@ -34,7 +34,7 @@ line=$(measured)
 echo "  $line"
 [[ $line == *"target_name=blockcopy,target_version=0.1.0,source_device_name=$(devno "$src"),source_start=0,"* ]] ||
 	fail "source: $line"
-[[ $line == *",destination_device_name=$(devno "$dst"),destination_start=0,region_sectors=128,copy_mode=background,"* ]] ||
+[[ $line == *",destination_device_name=$(devno "$dst"),destination_start=0,region_sectors=128,copy_mode=auto,"* ]] ||
 	fail "destination: $line"
 [[ $line == *",pivoted=n,finished=n;"* ]] || fail "end: $line"
 dmsetup clear "$disk"

@@ -52,7 +52,7 @@ refuse "Unknown argument" "$src 0 $dst 0 128 1 faster"
 refuse "Unknown argument" "$src 0 $dst 0 128 1 PAUSED"
 refuse "Argument given twice" "$src 0 $dst 0 128 2 paused paused"
 refuse "Argument given twice" "$src 0 $dst 0 128 4 bandwidth 1 bandwidth 2"
-for word in copy_mode sync bandwidth buf_size detect_zeroes on_source_error on_target_error; do
+for word in copy_mode sync bandwidth buf_size write_timeout detect_zeroes on_source_error on_target_error; do
 	refuse "Last argument lacks its value" "$src 0 $dst 0 128 1 $word"
 done
 refuse "copy_mode:" "$src 0 $dst 0 128 2 copy_mode forward"
@@ -63,8 +63,11 @@ for size in 0 1048575 268435457 x; do
 	refuse "buf_size:" "$src 0 $dst 0 128 2 buf_size $size"
 done
 refuse "detect_zeroes:" "$src 0 $dst 0 128 2 detect_zeroes yes"
-refuse "only report is supported" "$src 0 $dst 0 128 2 on_source_error ignore"
-refuse "only report is supported" "$src 0 $dst 0 128 2 on_target_error stop"
+refuse "on_source_error:" "$src 0 $dst 0 128 2 on_source_error retry"
+refuse "on_target_error:" "$src 0 $dst 0 128 2 on_target_error STOP"
+for ms in 0 9 60001 1s; do
+	refuse "write_timeout:" "$src 0 $dst 0 128 2 write_timeout $ms"
+done
 refuse "exclude each other" "$src 0 $dst 0 128 2 pivoted finished"
 
 check "sizes"

@@ -60,7 +60,7 @@ expect "region" "${field[region]}" 128
 expect "copied" "${field[copied_bytes]}" $((32 << 20))
 expect "dirtied" "${field[dirtied_bytes]}" 0
 expect "event" "${field[event]} ${field[events]}" "ready 1"
-expect "words" "${field[copy_mode]} ${field[actively_synced]} ${field[io_status]} ${field[error]}" "background 0 ok -"
+expect "words" "${field[copy_mode]} ${field[actively_synced]} ${field[io_status]} ${field[error]}" "auto 0 ok -"
 
 check "dirty and paused numbers are exact"
 msg "$disk" pause

@@ -24,7 +24,7 @@ same_elsewhere() {
 	moved=${moved/$dst_no/$dst2_no}
 	dmsetup load "$copy" --table "$moved"
 	expect "the line again" "$(dmsetup table --inactive "$copy")" "$moved"
-	expect "arguments of '$line'" "${line#*copy_mode background}" "$2"
+	expect "arguments of '$line'" "${line#*copy_mode auto}" "$2"
 }
 
 round_trip() {
@@ -49,9 +49,21 @@ round_trip " detect_zeroes off" detect_zeroes off
 round_trip " detect_zeroes on" detect_zeroes on
 round_trip "" detect_zeroes unmap
 round_trip " paused" paused
-round_trip "" copy_mode background on_source_error report on_target_error report
+round_trip "" copy_mode auto on_source_error report on_target_error report write_timeout 1000
+round_trip " write_timeout 60000" write_timeout 60000
+for policy in ignore enospc stop; do
+	round_trip " on_source_error $policy" on_source_error $policy
+	round_trip " on_target_error $policy" on_target_error $policy
+done
 round_trip " sync none bandwidth 5 buf_size 2097152 detect_zeroes on paused" \
 	paused detect_zeroes on buf_size 2097152 bandwidth 5 sync none on_target_error report
+
+check "copy modes"
+for mode in background write-blocking auto; do
+	dmsetup load "$disk" --table "$(job_table "$src" "$dst" "$len" paused copy_mode $mode)"
+	expect "the line" "$(dmsetup table --inactive "$disk")" \
+		"0 $len blockcopy $src_no 0 $dst_no 0 128 3 copy_mode $mode paused"
+done
 
 check "no arguments at all, and the number 0"
 for tail in "" " 0"; do
@@ -64,7 +76,7 @@ dmsetup clear "$disk"
 short=$((len - 2048))
 dmsetup create "$case_id-off" --table "0 $short blockcopy $src 1024 $dst 2048 8 1 paused"
 expect "the line" "$(dmsetup table "$case_id-off")" \
-	"0 $short blockcopy $src_no 1024 $dst_no 2048 8 3 copy_mode background paused"
+	"0 $short blockcopy $src_no 1024 $dst_no 2048 8 3 copy_mode auto paused"
 dmsetup remove "$case_id-off"
 
 check "every region size"
