@@ -322,6 +322,19 @@ held_or_gone() {
 	status_is "$1" held 1 || gone "$2"
 }
 
+# can_be_claimed PATH: nobody has it for himself
+can_be_claimed() {
+	python3 -c 'import os, sys; os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL)' "$1" 2> /dev/null
+}
+
+cannot_be_claimed() {
+	! can_be_claimed "$1"
+}
+
+module_idle() {
+	[ "$(< /sys/module/dm_blockcopy/refcnt)" = 0 ]
+}
+
 # in_flight NAME COUNT: that many requests at least
 in_flight() {
 	local reads writes
