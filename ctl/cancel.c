@@ -10,6 +10,7 @@
 #include "ctl.h"
 
 static sigset_t old_mask;
+static bool blocked;
 
 int cancel_on_signals(struct ctl *c)
 {
@@ -22,6 +23,7 @@ int cancel_on_signals(struct ctl *c)
 	sigaddset(&mask, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &mask, &old_mask) < 0)
 		return -errno;
+	blocked = true;
 	fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;
@@ -32,5 +34,6 @@ int cancel_on_signals(struct ctl *c)
 
 void cancel_restore(void)
 {
-	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+	if (blocked)
+		sigprocmask(SIG_SETMASK, &old_mask, NULL);
 }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Commands for a job that runs: pivot, finish, abort, pause, resume, set. */
-#include <string.h>
-
 #include "ctl.h"
 
 int cmd_pivot(struct ctl *c)
@@ -34,11 +32,16 @@ int cmd_finish(struct ctl *c)
 
 int cmd_abort(struct ctl *c)
 {
+	int status = BLOCKCOPY_OK;
+
 	/* Idempotent: a device without a job is what abort is to bring about. */
-	if (blockcopy_abort(c->bc, c->arg[0], true) < 0)
-		return failed(c);
-	print_result(c, "aborted", "Copy aborted", NULL);
-	return BLOCKCOPY_OK;
+	if (c->opt.async)
+		status = abort_in_background(c);
+	else if (blockcopy_abort(c->bc, c->arg[0], true) < 0)
+		status = failed(c);
+	if (!status)
+		print_result(c, "aborted", "Copy aborted", NULL);
+	return status;
 }
 
 int cmd_pause(struct ctl *c)
@@ -51,52 +54,20 @@ int cmd_resume(struct ctl *c)
 	return blockcopy_resume(c->bc, c->arg[0]) < 0 ? failed(c) : BLOCKCOPY_OK;
 }
 
-struct setting {
-	const char *key;
-	int (*set)(struct blockcopy *bc, const char *name, uint64_t v);
-	uint64_t value;
-};
-
-/* Return: exit status. */
-static int parse_setting(struct ctl *c, const char *arg, struct setting *ret)
-{
-	static const char *const later[] = { "copy-mode", "on-source-error", "on-target-error",
-					     "write-timeout" };
-	const char *value = strchr(arg, '=');
-	size_t n = value ? (size_t)(value - arg) : 0;
-
-	if (!n)
-		return complain(BLOCKCOPY_USAGE, "set: found \"%s\", needed KEY=VALUE", arg);
-	value++;
-	if (n == strlen("bandwidth") && !strncmp(arg, "bandwidth", n)) {
-		*ret = (struct setting) { "bandwidth", blockcopy_set_bandwidth, 0 };
-		return get_bandwidth(value, c->opt.bytes, &ret->value);
-	}
-	if (n == strlen("buf-size") && !strncmp(arg, "buf-size", n)) {
-		*ret = (struct setting) { "buf-size", blockcopy_set_buf_size, 0 };
-		return get_buf_size(value, &ret->value);
-	}
-	for (size_t i = 0; i < sizeof(later) / sizeof(*later); i++)
-		if (n == strlen(later[i]) && !strncmp(arg, later[i], n))
-			return complain(BLOCKCOPY_USAGE, "set %s: not supported by this version",
-					later[i]);
-	return complain(BLOCKCOPY_USAGE, "set: found \"%s\", needed bandwidth= or buf-size=", arg);
-}
-
 int cmd_set(struct ctl *c)
 {
+	struct blockcopy_options *scratch;
 	struct setting settings[100];
-	int n = c->n_arg - 1;
+	int n = c->n_arg - 1, r = BLOCKCOPY_OK;
 
+	if (blockcopy_options_new(&scratch) < 0)
+		return complain(BLOCKCOPY_FAILED, "out of memory");
 	/* All are understood before the first is made. */
-	for (int i = 0; i < n; i++) {
-		int r = parse_setting(c, c->arg[i + 1], &settings[i]);
-
-		if (r)
-			return r;
-	}
-	for (int i = 0; i < n; i++)
-		if (settings[i].set(c->bc, c->arg[0], settings[i].value) < 0)
-			return failed(c);
-	return BLOCKCOPY_OK;
+	for (int i = 0; i < n && r == BLOCKCOPY_OK; i++)
+		r = parse_setting(c, c->arg[i + 1], scratch, &settings[i]);
+	blockcopy_options_free(scratch);
+	for (int i = 0; i < n && r == BLOCKCOPY_OK; i++)
+		if (apply_setting(c, &settings[i]) < 0)
+			r = failed(c);
+	return r;
 }

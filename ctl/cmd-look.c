@@ -15,9 +15,43 @@ static void print_size(const char *label, uint64_t bytes)
 	printf("%-14s %s\n", label, format_size(bytes, buf));
 }
 
-static void print_info(const struct blockcopy_info *i)
+static const char *mirroring(const struct blockcopy_info *i)
+{
+	if (blockcopy_info_actively_synced(i))
+		return ", actively synced";
+	return blockcopy_info_mirroring(i) ? ", mirroring" : "";
+}
+
+/* What guest writes do at the destination, and what they have to bear. */
+static void print_mirror(const struct blockcopy_info *i)
+{
+	printf("%-14s %s%s\n", "Copy mode:", blockcopy_info_copy_mode(i), mirroring(i));
+	if (blockcopy_info_mirrored_bytes(i))
+		print_size("Mirrored:", blockcopy_info_mirrored_bytes(i));
+	if (blockcopy_info_write_timeout(i))
+		printf("%-14s %u ms\n", "Write timeout:", blockcopy_info_write_timeout(i));
+	if (blockcopy_info_timeouts(i))
+		printf("%-14s %" PRIu64 " now, %" PRIu64 " in all\n", "Late writes:",
+		       blockcopy_info_late_writes(i), blockcopy_info_timeouts(i));
+}
+
+static void print_errors(const struct blockcopy_info *i)
 {
 	const char *error = blockcopy_info_error(i);
+
+	printf("%-14s %s\n", "I/O status:", blockcopy_info_io_status(i));
+	if (blockcopy_info_on_source_error(i) && blockcopy_info_on_target_error(i))
+		printf("%-14s source %s, target %s\n", "On error:",
+		       blockcopy_info_on_source_error(i), blockcopy_info_on_target_error(i));
+	if (blockcopy_info_source_errors(i) || blockcopy_info_target_errors(i))
+		printf("%-14s source %" PRIu64 ", target %" PRIu64 "\n", "Errors:",
+		       blockcopy_info_source_errors(i), blockcopy_info_target_errors(i));
+	if (error)
+		printf("%-14s %s (%s)\n", "Error:", error, blockcopy_error_word_explain(error));
+}
+
+static void print_info(const struct blockcopy_info *i)
+{
 	char a[SIZE_TEXT], b[SIZE_TEXT];
 	int64_t eta = blockcopy_info_eta_s(i);
 
@@ -26,7 +60,8 @@ static void print_info(const struct blockcopy_info *i)
 	       blockcopy_info_paused(i) ? ", paused" : "",
 	       blockcopy_info_suspended(i) ? ", device suspended" : "");
 	printf("%-14s %s\n", "Source:", blockcopy_info_source(i));
-	printf("%-14s %s\n", "Destination:", blockcopy_info_destination(i));
+	printf("%-14s %s%s\n", "Destination:", blockcopy_info_destination(i),
+	       blockcopy_info_destination_gone(i) ? ", destination is gone" : "");
 	printf("%-14s [%3u %%] %s of %s\n", "Block Copy:", blockcopy_info_percent(i),
 	       format_size(blockcopy_info_offset(i), a), format_size(blockcopy_info_len(i), b));
 	print_size("Dirty:", blockcopy_info_dirty_bytes(i));
@@ -38,10 +73,8 @@ static void print_info(const struct blockcopy_info *i)
 	if (eta >= 0 && !blockcopy_info_ready(i))
 		printf("%-14s %" PRId64 " s\n", "Time left:", eta);
 	print_size("Region size:", blockcopy_info_region_size(i));
-	printf("%-14s %s\n", "Copy mode:", blockcopy_info_copy_mode(i));
-	printf("%-14s %s\n", "I/O status:", blockcopy_info_io_status(i));
-	if (error)
-		printf("%-14s %s (%s)\n", "Error:", error, blockcopy_error_word_explain(error));
+	print_mirror(i);
+	print_errors(i);
 }
 
 int cmd_info(struct ctl *c)
@@ -58,6 +91,19 @@ int cmd_info(struct ctl *c)
 	return BLOCKCOPY_OK;
 }
 
+static void print_row(const struct blockcopy_info *i)
+{
+	char mode[80];
+
+	/* A star: guest writes go to both at this moment. */
+	snprintf(mode, sizeof(mode), "%s%s", blockcopy_info_copy_mode(i),
+		 blockcopy_info_mirroring(i) ? "*" : "");
+	printf("%-20s %-11s %3u %%   %-16s %-20s %s%s\n", blockcopy_info_name(i),
+	       blockcopy_info_state_word(i), blockcopy_info_percent(i), mode,
+	       blockcopy_info_source(i), blockcopy_info_destination(i),
+	       blockcopy_info_destination_gone(i) ? " (gone)" : "");
+}
+
 int cmd_list(struct ctl *c)
 {
 	struct blockcopy_info **list;
@@ -68,30 +114,37 @@ int cmd_list(struct ctl *c)
 	if (c->opt.json) {
 		json_print_list(stdout, list, n);
 	} else if (n) {
-		printf("%-20s %-11s %-7s %-20s %s\n", "Name", "State", "Copied", "Source",
-		       "Destination");
+		printf("%-20s %-11s %-7s %-16s %-20s %s\n", "Name", "State", "Copied", "Mode",
+		       "Source", "Destination");
 		for (size_t i = 0; i < n; i++)
-			printf("%-20s %-11s %3u %%   %-20s %s\n", blockcopy_info_name(list[i]),
-			       blockcopy_info_state_word(list[i]), blockcopy_info_percent(list[i]),
-			       blockcopy_info_source(list[i]), blockcopy_info_destination(list[i]));
+			print_row(list[i]);
 	}
 	blockcopy_info_list_free(list, n);
 	return BLOCKCOPY_OK;
 }
 
-int cmd_wait(struct ctl *c)
+int wait_with_progress(struct ctl *c, int64_t timeout_ms)
 {
 	struct progress progress;
+	int r;
+
+	progress_begin(&progress, stderr);
+	c->progress = &progress;
+	r = blockcopy_wait(c->bc, c->arg[0], timeout_ms, progress_interval(&progress),
+			   c->opt.verbose ? progress_show : NULL, &progress);
+	c->progress = NULL;
+	progress_end(&progress);
+	return r;
+}
+
+int cmd_wait(struct ctl *c)
+{
 	int64_t timeout_ms;
 	int r = get_timeout(c, &timeout_ms);
 
 	if (r)
 		return r;
-	progress_begin(&progress, stderr);
-	r = blockcopy_wait(c->bc, c->arg[0], timeout_ms, progress_interval(&progress),
-			   c->opt.verbose ? progress_show : NULL, &progress);
-	progress_end(&progress);
-	return r < 0 ? failed(c) : BLOCKCOPY_OK;
+	return wait_with_progress(c, timeout_ms) < 0 ? failed(c) : BLOCKCOPY_OK;
 }
 
 static const char *const change_words[] = {
@@ -109,10 +162,11 @@ static void print_change(enum blockcopy_change change, const struct blockcopy_in
 	struct tm tm;
 
 	strftime(stamp, sizeof(stamp), "%FT%T%z", localtime_r(&now, &tm));
-	printf("%s %s: %s: %s, %u %%%s%s%s%s%s\n", stamp, blockcopy_info_name(i),
+	printf("%s %s: %s: %s, %u %%%s, %s%s%s%s%s%s\n", stamp, blockcopy_info_name(i),
 	       change_words[change], blockcopy_info_state_word(i), blockcopy_info_percent(i),
-	       blockcopy_info_paused(i) ? ", paused" : "", event ? ", last event " : "",
-	       event ? event : "", error ? ", error " : "", error ? error : "");
+	       blockcopy_info_paused(i) ? ", paused" : "", blockcopy_info_copy_mode(i),
+	       mirroring(i), event ? ", last event " : "", event ? event : "",
+	       error ? ", error " : "", error ? error : "");
 	fflush(stdout);
 }
 

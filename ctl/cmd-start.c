@@ -3,17 +3,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ctl.h"
 
-/* Words that a later version will know. */
+/* A word of an option that only start has; "@later" are those that a later version will know. */
 static int word_option(const char *option, const char *word, const char *const *later,
 		       int (*set)(struct blockcopy_options *o, const char *w),
 		       struct blockcopy_options *o)
 {
-	if (!word || set(o, word) == 0)
+	int r = word ? set(o, word) : 0;
+
+	if (r == 0)
 		return BLOCKCOPY_OK;
+	if (r == -ENOMEM)
+		return complain(BLOCKCOPY_FAILED, "out of memory");
 	for (; *later; later++)
 		if (!strcmp(*later, word))
 			return complain(BLOCKCOPY_USAGE, "%s %s: not supported by this version",
@@ -23,37 +26,37 @@ static int word_option(const char *option, const char *word, const char *const *
 			option, word);
 }
 
+/* virsh's word for a mode of ours. */
+static int take_synchronous_writes(struct ctl *c)
+{
+	if (!c->opt.synchronous_writes)
+		return BLOCKCOPY_OK;
+	if (c->opt.copy_mode && strcmp(c->opt.copy_mode, "write-blocking"))
+		return complain(BLOCKCOPY_USAGE,
+				"--synchronous-writes and --copy-mode %s exclude each other",
+				c->opt.copy_mode);
+	c->opt.copy_mode = "write-blocking";
+	return BLOCKCOPY_OK;
+}
+
 /* Return: exit status. */
 static int fill_options(struct ctl *c, struct blockcopy_options *o)
 {
-	static const char *const modes[] = { "write-blocking", "auto", NULL };
 	static const char *const syncs[] = { "bitmap", "top", "incremental", NULL };
 	static const char *const none[] = { NULL };
 	const struct options *opt = &c->opt;
 	uint64_t v;
 	int r;
 
-	if (opt->bandwidth) {
-		r = get_bandwidth(opt->bandwidth, opt->bytes, &v);
-		if (r)
-			return r;
-		blockcopy_options_set_bandwidth(o, v);
-	}
-	if (opt->buf_size) {
-		r = get_buf_size(opt->buf_size, &v);
-		if (r)
-			return r;
-		if (blockcopy_options_set_buf_size(o, v) < 0)
-			return complain(BLOCKCOPY_USAGE, "buf-size: found %s, needed 1M to 256M",
-					opt->buf_size);
-	}
 	if (opt->granularity &&
 	    (parse_size(opt->granularity, 1, &v) < 0 ||
 	     blockcopy_options_set_granularity(o, v) < 0))
 		return complain(BLOCKCOPY_USAGE,
 				"granularity: found \"%s\", needed a power of two from 4K to 64M",
 				opt->granularity);
-	r = word_option("copy-mode", opt->copy_mode, modes, blockcopy_options_set_copy_mode, o);
+	r = take_synchronous_writes(c);
+	if (!r)
+		r = fill_settings(c, o);
 	if (!r)
 		r = word_option("sync", opt->sync, syncs, blockcopy_options_set_sync, o);
 	if (!r)
@@ -78,39 +81,24 @@ static int dry_run(struct ctl *c, const struct blockcopy_options *o)
 /* Out of time or interrupted: as virsh does, the copy goes. "@status" is why. */
 static int cancel(struct ctl *c, int status)
 {
-	if (c->opt.async) {
-		pid_t pid;
-
-		fflush(stdout);
-		pid = fork();
-		if (pid == 0) {
-			cancel_restore();
-			_exit(blockcopy_abort(c->bc, c->arg[0], true) < 0);
-		}
-		if (pid > 0) {
-			print_result(c, "cancelling", "Copy is being aborted", NULL);
-			return status;
-		}
-		/* Without a child it takes as long as it takes. */
-	}
 	blockcopy_set_cancel_fd(c->bc, -1);
-	if (blockcopy_abort(c->bc, c->arg[0], true) < 0)
+	if (c->opt.async) {
+		if (!abort_in_background(c))
+			print_result(c, "cancelling", "Copy is being aborted", NULL);
+	} else if (blockcopy_abort(c->bc, c->arg[0], true) < 0) {
 		failed(c);
-	else
+	} else {
 		print_result(c, "aborted", "Copy aborted", NULL);
+	}
 	return status;
 }
 
 static int wait_for_it(struct ctl *c, int64_t timeout_ms, unsigned int max_blackout_ms)
 {
-	struct progress progress;
 	uint64_t blackout;
 	int r;
 
-	progress_begin(&progress, stderr);
-	r = blockcopy_wait(c->bc, c->arg[0], timeout_ms, progress_interval(&progress),
-			   c->opt.verbose ? progress_show : NULL, &progress);
-	progress_end(&progress);
+	r = wait_with_progress(c, timeout_ms);
 	if (r == -ETIMEDOUT || r == -EINTR)
 		return cancel(c, failed(c));
 	if (r < 0)

@@ -30,12 +30,15 @@ struct options {
 #undef LATER
 };
 
+struct progress;
+
 struct ctl {
 	struct blockcopy *bc;
 	enum command command;
 	struct options opt;
 	char **arg;	/* after the command, NULL-terminated */
 	int n_arg;
+	struct progress *progress;	/* what is on the terminal, or NULL */
 };
 
 /* ---- main.c ---- */
@@ -69,11 +72,35 @@ const char *format_size(uint64_t bytes, char buf[SIZE_TEXT]);
 
 /* ---- values of options, each complains and returns an exit status, or 0 ---- */
 
-int get_bandwidth(const char *s, bool bytes, uint64_t *ret);
-int get_buf_size(const char *s, uint64_t *ret);
 int get_max_blackout(struct ctl *c, unsigned int *ret_ms);
 /* -1 without the option. */
 int get_timeout(struct ctl *c, int64_t *ret_ms);
+
+/* ---- settings.c: each complains and returns an exit status, or 0 ---- */
+
+struct setting {
+	int id;
+	uint64_t number;
+	const char *word;
+};
+
+/* What "set" takes, for its help. */
+void print_settings(void);
+/* Those of the options that can be changed later, too. */
+int fill_settings(const struct ctl *c, struct blockcopy_options *o);
+/* "KEY=VALUE". "@o" is scratch: it takes the value or refuses it. */
+int parse_setting(const struct ctl *c, const char *arg, struct blockcopy_options *o,
+		  struct setting *ret);
+/* Change it in the job. Return: 0, -errno with the error in the handle. */
+int apply_setting(struct ctl *c, const struct setting *s);
+
+/* ---- background.c ---- */
+
+/*
+ * Abort, idempotent, in a process of its own. Return: exit status, as soon as the device has its
+ * plain table; the rest is done when this one has gone.
+ */
+int abort_in_background(struct ctl *c);
 
 /* ---- progress.c ---- */
 
@@ -107,6 +134,11 @@ void json_print_result(FILE *f, const char *name, const char *result, const uint
 int cancel_on_signals(struct ctl *c);
 /* The signals as they were before, for a child. */
 void cancel_restore(void);
+
+/* ---- cmd-look.c ---- */
+
+/* blockcopy_wait() for the job that is named, with progress where it is wanted. */
+int wait_with_progress(struct ctl *c, int64_t timeout_ms);
 
 /* ---- cmd-*.c: each returns an exit status ---- */
 

@@ -74,6 +74,7 @@ static void add(struct json_object *o, const char *key, struct json_object *v)
 static struct json_object *object_of_info(const struct blockcopy_info *i)
 {
 	struct json_object *o = json_object_new_object();
+	unsigned int timeout = blockcopy_info_write_timeout(i);
 	int64_t eta = blockcopy_info_eta_s(i);
 
 #define NUMBER(key, getter) add(o, key, json_object_new_uint64(blockcopy_info_##getter(i)))
@@ -86,6 +87,7 @@ static struct json_object *object_of_info(const struct blockcopy_info *i)
 	BOOL("paused", paused);
 	BOOL("suspended", suspended);
 	TEXT("copy_mode", copy_mode);
+	BOOL("mirroring", mirroring);
 	BOOL("actively_synced", actively_synced);
 	NUMBER("len", len);
 	NUMBER("offset", offset);
@@ -94,17 +96,25 @@ static struct json_object *object_of_info(const struct blockcopy_info *i)
 	NUMBER("copied_bytes", copied_bytes);
 	NUMBER("dirtied_bytes", dirtied_bytes);
 	NUMBER("zeroed_bytes", zeroed_bytes);
+	NUMBER("mirrored_bytes", mirrored_bytes);
 	NUMBER("region_size", region_size);
 	NUMBER("speed", bandwidth);
 	NUMBER("buf_size", buf_size);
 	NUMBER("rate", rate);
+	/* No module has a timeout of 0: it is one that has none. */
+	add(o, "write_timeout", timeout ? json_object_new_uint64(timeout) : NULL);
+	NUMBER("late_writes", late_writes);
+	NUMBER("timeouts", timeouts);
 	add(o, "eta_s", eta < 0 ? NULL : json_object_new_int64(eta));
+	TEXT("on_source_error", on_source_error);
+	TEXT("on_target_error", on_target_error);
 	TEXT("io_status", io_status);
 	NUMBER("source_errors", source_errors);
 	NUMBER("target_errors", target_errors);
 	TEXT("error", error);
 	TEXT("source", source);
 	TEXT("destination", destination);
+	BOOL("destination_gone", destination_gone);
 	NUMBER("blackout_us", blackout_us);
 	TEXT("event", event);
 	NUMBER("events", events);

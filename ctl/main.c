@@ -42,6 +42,9 @@ static void print_log(void *userdata, enum blockcopy_log_level level, const char
 
 	if (level == BLOCKCOPY_LOG_DETAIL && !c->opt.verbose)
 		return;
+	/* Not behind what is being redrawn. */
+	if (c->progress)
+		progress_end(c->progress);
 	if (level == BLOCKCOPY_LOG_INFO)
 		puts(line);
 	else

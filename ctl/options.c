@@ -86,7 +86,7 @@ static void print_options(enum command command)
 		any = true;
 		snprintf(left, sizeof(left), "--%s%s%s", d->name, d->value ? " " : "",
 			 d->value ? d->value : "");
-		printf("  %-22s %s\n", left, d->help);
+		printf("  %-26s %s\n", left, d->help);
 	}
 }
 
@@ -105,6 +105,8 @@ int print_help(const char *what)
 
 		printf("Usage: blockcopy %s%s%s [OPTION]...\n\n%s.\n", d->name, *d->args ? " " : "",
 		       d->args, d->help);
+		if (command == CMD_set)
+			print_settings();
 		print_options(command);
 		return BLOCKCOPY_OK;
 	}
@@ -198,26 +200,6 @@ int parse_command_line(struct ctl *c, int argc, char **argv)
 }
 
 /* ---- values ---- */
-
-int get_bandwidth(const char *s, bool bytes, uint64_t *ret)
-{
-	/* What the kernel counts with is signed. */
-	if (parse_size(s, bytes ? 1 : 1 << 20, ret) < 0 || *ret > INT64_MAX)
-		return complain(BLOCKCOPY_USAGE,
-				"bandwidth: found \"%s\", needed a number (MiB/s, bytes/s with "
-				"--bytes) or one with a suffix: 500K, 100M, 1.5GiB", s);
-	return BLOCKCOPY_OK;
-}
-
-int get_buf_size(const char *s, uint64_t *ret)
-{
-	if (parse_size(s, 1, ret) < 0)
-		return complain(BLOCKCOPY_USAGE,
-				"buf-size: found \"%s\", needed bytes or a number with a "
-				"suffix: 4M",
-				s);
-	return BLOCKCOPY_OK;
-}
 
 int get_max_blackout(struct ctl *c, unsigned int *ret_ms)
 {

@@ -3,7 +3,8 @@
 
 lib-cflags := -D_GNU_SOURCE -I$(TOP)/lib -I$(TOP)/kmod
 
-TESTS += test-lib-table test-lib-status test-lib-util test-lib-options test-lib-size
+TESTS += test-lib-table test-lib-status test-lib-util test-lib-options test-lib-size \
+	 test-ctl-options
 
 test-lib-table-src := tests/unit/test-lib-table.c lib/table.c lib/util.c
 test-lib-table-cflags := $(lib-cflags)
@@ -19,3 +20,8 @@ test-lib-options-cflags := $(lib-cflags)
 
 test-lib-size-src := tests/unit/test-lib-size.c ctl/size.c
 test-lib-size-cflags := $(lib-cflags) -I$(TOP)/ctl
+
+# What talks to the kernel is in the test.
+test-ctl-options-src := tests/unit/test-ctl-options.c ctl/options.c ctl/settings.c ctl/size.c \
+			lib/handle.c lib/table.c lib/util.c
+test-ctl-options-cflags := $(lib-cflags) -I$(TOP)/ctl
