@@ -4,7 +4,7 @@
 lib-cflags := -D_GNU_SOURCE -I$(TOP)/lib -I$(TOP)/kmod
 
 TESTS += test-lib-table test-lib-status test-lib-util test-lib-options test-lib-size \
-	 test-ctl-options
+	 test-ctl-options test-ctl-background
 
 test-lib-table-src := tests/unit/test-lib-table.c lib/table.c lib/util.c
 test-lib-table-cflags := $(lib-cflags)
@@ -25,3 +25,6 @@ test-lib-size-cflags := $(lib-cflags) -I$(TOP)/ctl
 test-ctl-options-src := tests/unit/test-ctl-options.c ctl/options.c ctl/settings.c ctl/size.c \
 			lib/handle.c lib/table.c lib/util.c
 test-ctl-options-cflags := $(lib-cflags) -I$(TOP)/ctl
+
+test-ctl-background-src := tests/unit/test-ctl-background.c ctl/background.c
+test-ctl-background-cflags := $(lib-cflags) -I$(TOP)/ctl
