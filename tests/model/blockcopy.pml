@@ -143,10 +143,24 @@ hidden byte I6_nothing_old_lands_after_the_flip;
 #define COPY_MAY_BEGIN (!EACH(TRACKED, ||))
 #endif
 
-#ifdef COPY_OF_LATE
-#define SKIPPED 0
+#ifdef MIRROR_TO_DIRTY
+#define CLEAN 1
 #else
+#define CLEAN (where & ~dirty)
+#endif
+
+#ifdef MIRROR_BESIDE_LATE
+#define LATE_HERE 0
+#else
+#define LATE_HERE (EACH(LATE, ||))
+#endif
+
 #define SKIPPED EACH(LATE_REGIONS, |)
+
+#ifdef NO_PARKING
+#define PARKED 0
+#else
+#define PARKED parking
 #endif
 
 #ifdef FLIP_WITH_WRITES
@@ -208,6 +222,13 @@ hidden byte I6_nothing_old_lands_after_the_flip;
 #define LEGS_EQUAL (src[0] == dst[0])
 #else
 #define LEGS_EQUAL (src[0] == dst[0] && src[1] == dst[1])
+#endif
+
+/* To see what else is found without the assertions that name the rule itself. */
+#ifdef DATA_ONLY
+#define OR_DATA_ONLY || 1
+#else
+#define OR_DATA_ONLY
 #endif
 
 /* I1, of one block. */
@@ -354,7 +375,7 @@ proctype writer(byte p)
 	:: n < WRITES ->
 		/* bc_io_map(): park, or take a reference and look where the truth is and at the mode. */
 		atomic {
-			!parking && p <= begun;
+			!PARKED && p <= begun;
 			if
 			:: p == begun -> begun++
 			:: else
@@ -382,31 +403,39 @@ proctype writer(byte p)
 			/* The mode may change at any moment, so each write may find either. */
 			:: !flipped && mine -> marks = 1; goto legs
 			:: !flipped && mine -> skip
-			fi
+			fi;
+#ifdef WAITING_WITHOUT_REFERENCE
+			flight[p] = 0;
+#endif
+			skip
 		}
 
 		/* bc_mirror_map() */
 		if
 		:: atomic {
-			!CLAIMED && (EACH(LATE, ||) || (dirty & where)) ->
+			!CLAIMED && (LATE_HERE || (dirty & where)) ->
 			range[p] = RANGE_SOURCE;
+			flight[p] = 1;
 			marks = 1
 		}
 		/* With one clean region at least, all of it may be mirrored; what is dirty stays so. */
 		:: atomic {
-			!CLAIMED && !EACH(LATE, ||) && (where & ~dirty) && ORDERED ->
-			I3_mirrored_only_to_clean_and_not_copied = ((copying & where) == 0);
+			!CLAIMED && !LATE_HERE && CLEAN && ORDERED ->
+			I3_mirrored_only_to_clean_and_not_copied =
+				((copying & where) == 0 && (where & ~dirty)) OR_DATA_ONLY;
 			assert(I3_mirrored_only_to_clean_and_not_copied);
-			I4_no_other_destination_write_beside_a_late_one = (!EACH(LATE_TARGET, ||));
+			I4_no_other_destination_write_beside_a_late_one = (!EACH(LATE_TARGET, ||)) OR_DATA_ONLY;
 			assert(I4_no_other_destination_write_beside_a_late_one);
 			range[p] = RANGE_MIRRORED;
+			flight[p] = 1;
 			d = LEG_SENT;
 			target[p] = 1
 		}
 #ifndef NO_WAIT_TIMEOUT
 		/* Its time is up while it waits. */
 		:: atomic {
-			CLAIMED || (!EACH(LATE, ||) && !(dirty & where) && !ORDERED) ->
+			CLAIMED || (!LATE_HERE && !(dirty & where) && !ORDERED) ->
+			flight[p] = 1;
 			marks = 1
 		}
 #endif
@@ -614,7 +643,7 @@ end_idle:
 #endif
 		fi;
 		copying = where;
-		I3_one_copy_alone_in_its_region = (!EACH(MIRRORING, ||));
+		I3_one_copy_alone_in_its_region = (!EACH(MIRRORING, ||)) OR_DATA_ONLY;
 		assert(I3_one_copy_alone_in_its_region);
 #ifndef CLEAR_AFTER_READ
 		dirty = dirty & ~where
@@ -625,7 +654,7 @@ end_idle:
 #if BLOCKS == 2
 			data[1] = src[1];
 #endif
-			I4_no_other_destination_write_beside_a_late_one = (!EACH(LATE_TARGET, ||));
+			I4_no_other_destination_write_beside_a_late_one = (!EACH(LATE_TARGET, ||)) OR_DATA_ONLY;
 			assert(I4_no_other_destination_write_beside_a_late_one)
 		}
 #ifdef CLEAR_AFTER_READ
