@@ -112,24 +112,15 @@ static int judge(struct blockcopy *bc, const struct bcl_job *j)
 	return 0;
 }
 
-/* By an error policy, not by the user: there the I/O status is ok. */
-static bool is_paused_by_error(const struct bcl_job *j)
-{
-	return j->status.paused && strcmp(j->status.io_status, "ok");
-}
-
 /* Once for each time that it happens: somebody has to do something, or the wait has no end. */
 static void tell_pause(struct blockcopy *bc, const struct bcl_job *j, bool *told)
 {
-	bool paused = is_paused_by_error(j);
+	bool paused = bcl_job_paused_by_error(j);
 
 	if (paused && !*told)
 		bcl_log(bc, BLOCKCOPY_LOG_WARNING,
 			"%s: the copy is paused, %s; waiting for `blockcopy resume %s`",
-			j->dev.name,
-			strcmp(j->status.io_status, "nospace") ? bcl_job_why(j) :
-								 "the destination is full",
-			j->dev.name);
+			j->dev.name, bcl_job_why(j), j->dev.name);
 	*told = paused;
 }
 
@@ -181,7 +172,7 @@ int blockcopy_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, i
 					(long long)timeout_ms / 1000,
 					(unsigned int)(j.status.total ? j.status.synced * 100 /
 						       j.status.total : 0),
-					is_paused_by_error(&j) ? ", paused by an error" : "");
+					bcl_job_paused_by_error(&j) ? ", paused by an error" : "");
 		if (end == INT64_MAX)
 			left = -1;
 		if (interval_ms >= 0 && progress && (left < 0 || left > interval_ms))

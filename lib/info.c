@@ -119,7 +119,14 @@ const char *bcl_job_why(const struct bcl_job *j)
 {
 	const char *word = error_word(&j->status, j->destination_gone);
 
+	if (!j->destination_gone && !strcmp(j->status.io_status, "nospace"))
+		return "the destination is full";
 	return word ? blockcopy_error_word_explain(word) : "the kernel does not say why";
+}
+
+bool bcl_job_paused_by_error(const struct bcl_job *j)
+{
+	return j->status.paused && strcmp(j->status.io_status, "ok");
 }
 
 #define GETTER(type, name, expr)					\

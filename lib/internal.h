@@ -127,8 +127,8 @@ char *bcl_kmsg_reason(int fd, dev_t dev);
  */
 int bcl_swap(struct blockcopy *bc, const struct bcl_dm_info *dev, const struct bcl_table *t);
 /*
- * Is a job's table in the inactive slot, as a start leaves it that was killed between its load and its
- * resume? Clear it. Neither touches the handle's error.
+ * Is a job's table in the inactive slot, as a start leaves it that was killed between its load and
+ * its resume? Clear it. Neither touches the handle's error.
  */
 bool bcl_has_loaded_job(struct blockcopy *bc, const struct bcl_dm_info *dev);
 void bcl_clear_loaded_job(struct blockcopy *bc, const struct bcl_dm_info *dev);
@@ -156,8 +156,10 @@ int bcl_job_find(struct blockcopy *bc, const char *name, struct bcl_job *ret);
 int bcl_job_lock(struct blockcopy *bc, const char *name, struct bcl_job *ret, int *ret_lock);
 int bcl_job_message(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *fmt, ...)
 	_printf_(3, 4);
-/* Why it failed, or did not complete: a sentence. */
+/* Why it failed, was paused by an error, or did not complete: a sentence. */
 const char *bcl_job_why(const struct bcl_job *j);
+/* By an error policy, not by the user: there the I/O status is ok. */
+bool bcl_job_paused_by_error(const struct bcl_job *j);
 int bcl_info_from_job(struct blockcopy *bc, const struct bcl_job *j,
 		      struct blockcopy_info **ret_info);
 

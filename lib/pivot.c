@@ -25,12 +25,12 @@ static const struct how how_finish = {
 
 static int not_ready(struct blockcopy *bc, const struct how *how, const struct bcl_job *j)
 {
-	bool failed = j->status.state == BLOCKCOPY_STATE_ID_FAILED;
+	bool error = j->status.state == BLOCKCOPY_STATE_ID_FAILED || bcl_job_paused_by_error(j);
 
 	return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
-			"%s: found the job %s%s%s%s, needed it ready to %s", j->dev.name,
-			bcl_state_to_string(j->status.state), failed ? ": " : "",
-			failed ? bcl_job_why(j) : "", j->status.paused ? " and paused" : "",
+			"%s: found the job %s%s%s%s%s, needed it ready to %s", j->dev.name,
+			bcl_state_to_string(j->status.state), j->status.paused ? " and paused" : "",
+			error ? " (" : "", error ? bcl_job_why(j) : "", error ? ")" : "",
 			how->verb);
 }
 

@@ -218,8 +218,9 @@ static const struct blockcopy_options defaults = {
 };
 
 /*
- * A start that was killed between its load and its resume left a table that holds the helper and the
- * destination. Nothing else is looked at before it is gone; a job that is live is not our affair.
+ * A start that was killed between its load and its resume left a table that holds the helper and
+ * the destination. Nothing else is looked at before it is gone; a job that is live is not our
+ * affair.
  */
 static int drop_interrupted(struct blockcopy *bc, struct bcl_dm_info *dev)
 {
