@@ -4,7 +4,7 @@
 lib-cflags := -D_GNU_SOURCE -I$(TOP)/lib -I$(TOP)/kmod
 
 TESTS += test-lib-table test-lib-status test-lib-util test-lib-options test-lib-size \
-	 test-ctl-options test-ctl-background
+	 test-lib-job test-ctl-options test-ctl-background
 
 test-lib-table-src := tests/unit/test-lib-table.c lib/table.c lib/util.c
 test-lib-table-cflags := $(lib-cflags)
@@ -28,3 +28,8 @@ test-ctl-options-cflags := $(lib-cflags) -I$(TOP)/ctl
 
 test-ctl-background-src := tests/unit/test-ctl-background.c ctl/background.c
 test-ctl-background-cflags := $(lib-cflags) -I$(TOP)/ctl
+
+test-lib-job-src := tests/unit/test-lib-job.c lib/events.c lib/pivot.c lib/info.c lib/handle.c \
+		    lib/status.c lib/table.c lib/util.c ctl/json.c
+test-lib-job-cflags := $(lib-cflags) -I$(TOP)/ctl $(shell $(PKG_CONFIG) --cflags json-c)
+test-lib-job-libs := $(shell $(PKG_CONFIG) --libs json-c)
