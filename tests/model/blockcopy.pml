@@ -31,6 +31,9 @@
 #ifndef SOURCE_ERRORS
 #define SOURCE_ERRORS 0
 #endif
+#ifndef DIES
+#define DIES 0		/* 1: the first such error is the end of the destination */
+#endif
 #ifndef CACHE
 #define CACHE 0		/* 1: the destination has a volatile write cache */
 #endif
@@ -82,6 +85,9 @@ byte flushing;			/* those of them that the flush under way covers */
 byte again;			/* written since it began */
 byte target_errors = TARGET_ERRORS;
 byte source_errors = SOURCE_ERRORS;
+bit dead;			/* everything fails from now on */
+#define FAILS (target_errors || dead)
+#define WORKS (!dead)
 
 /* The job. */
 byte dirty = ALL_REGIONS;
@@ -299,6 +305,15 @@ inline land_on_destination(set, value)
 	again = again | ((set) * CACHE)
 }
 
+inline target_fails()
+{
+	if
+	:: target_errors -> target_errors--
+	:: else
+	fi;
+	dead = DIES
+}
+
 /* A flush failed: what was cached is gone, and no other flush will say so. */
 inline lose()
 {
@@ -485,40 +500,40 @@ legs:		do
 		 */
 #ifdef SPLIT
 		:: d_step {
-			d == LEG_SENT ->
+			d == LEG_SENT && WORKS ->
 			destination_lands();
 			d = LEG_LANDED
 		}
 		:: d_step { d == LEG_LANDED -> destination_ends(0) }
 #else
 		:: d_step {
-			d == LEG_SENT ->
+			d == LEG_SENT && WORKS ->
 			destination_lands();
 			destination_ends(0)
 		}
 #endif
 #ifdef NO_PRIVATE_COPY
 		:: d_step {
-			d == LEG_SENT && mine ->
+			d == LEG_SENT && mine && WORKS ->
 			land_on_destination(mine, JUNK);
 			destination_ends(0)
 		}
 #endif
 		:: d_step {
-			d == LEG_SENT && target_errors && mine ->
-			target_errors--;
+			d == LEG_SENT && FAILS && mine ->
+			target_fails();
 			destination_lands();
 			destination_ends(1)
 		}
 		:: d_step {
-			d == LEG_SENT && target_errors && mine ->
-			target_errors--;
+			d == LEG_SENT && FAILS && mine ->
+			target_fails();
 			destination_ends(1)
 		}
 #ifdef GUEST_FLUSHES
 		:: d_step {
-			d == LEG_SENT && target_errors && mine == 0 ->
-			target_errors--;
+			d == LEG_SENT && FAILS && mine == 0 ->
+			target_fails();
 			lose();
 			d = LEG_FAILED
 		}
@@ -662,18 +677,19 @@ end_idle:
 #endif
 		if
 		:: d_step {
+			WORKS ->
 			copy_lands();
 			copy_ends(0)
 		}
 		:: d_step {
-			target_errors ->
-			target_errors--;
+			FAILS ->
+			target_fails();
 			copy_lands();
 			copy_ends(1)
 		}
 		:: d_step {
-			target_errors ->
-			target_errors--;
+			FAILS ->
+			target_fails();
 			copy_ends(1)
 		}
 #ifdef HANGS
@@ -747,8 +763,8 @@ end_idle:
 #ifdef READY_WITHOUT_FLUSH
 		:: d_step { ready_unless_void() }
 #else
-		:: d_step { flushed(); ready_unless_void() }
-		:: d_step { target_errors -> target_errors--; lose() }
+		:: d_step { WORKS -> flushed(); ready_unless_void() }
+		:: d_step { FAILS -> target_fails(); lose() }
 			d_step { lost_is_dirty(); must = 0; is_void = 0; check_I1() }
 #endif
 #ifdef HANGS
@@ -767,8 +783,8 @@ end_idle:
 #ifdef FLIP_WITHOUT_FLUSH
 		:: d_step { flip_if_held() }
 #else
-		:: d_step { flushed(); flip_if_held() }
-		:: d_step { target_errors -> target_errors--; lose() }
+		:: d_step { WORKS -> flushed(); flip_if_held() }
+		:: d_step { FAILS -> target_fails(); lose() }
 			d_step {
 				lost_is_dirty();
 				if
