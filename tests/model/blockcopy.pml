@@ -117,9 +117,11 @@ hidden byte I5_flushed_since_dirty_was_zero;
 hidden byte I6_nothing_in_flight_at_the_flip;
 hidden byte I6_legs_equal_and_flushed_at_the_flip;
 hidden byte I6_nothing_old_lands_after_the_flip;
+hidden byte nothing_left_behind;
 
 /* What the tree says of a set of blocks. */
 #define IN_REGIONS(p)	(REGIONS_OF(blocks[p]) & where)
+#define TRACKED_AT_ALL(p)	(range[p] != RANGE_NONE)
 #define TRACKED(p)	(range[p] != RANGE_NONE && IN_REGIONS(p))
 #define LATE(p)		(range[p] == RANGE_LATE && IN_REGIONS(p))
 #define MIRRORING(p)	(range[p] != RANGE_SOURCE && target[p] && IN_REGIONS(p))
@@ -203,6 +205,15 @@ hidden byte I6_nothing_old_lands_after_the_flip;
 #define READY_FLUSH_MAY_BEGIN 1
 #else
 #define READY_FLUSH_MAY_BEGIN (dirty == 0 && claim == 0)
+#endif
+
+/* Whether a range that was late goes when it is answered. */
+#if defined(LATE_FOR_EVER)
+#define GOES (range[p] != RANGE_LATE)
+#define WAS_LATE 0
+#else
+#define GOES 1
+#define WAS_LATE (range[p] == RANGE_LATE)
 #endif
 
 /* Which ends on the source are not marked: of plain writes, or of mirrored ones that failed. */
@@ -344,8 +355,10 @@ inline lost_is_dirty()
 inline range_goes()
 {
 	if
-	:: s == LEG_ENDED && BOTH_ENDED -> range[p] = RANGE_NONE
-	:: s != LEG_ENDED && d == LEG_ENDED && range[p] == RANGE_LATE -> range[p] = RANGE_SOURCE
+#ifndef SPLIT
+	:: s == LEG_ENDED && BOTH_ENDED && GOES -> range[p] = RANGE_NONE
+#endif
+	:: s != LEG_ENDED && d == LEG_ENDED && WAS_LATE -> range[p] = RANGE_SOURCE
 	:: else
 	fi
 }
@@ -439,7 +452,8 @@ proctype writer(byte p)
 			I3_mirrored_only_to_clean_and_not_copied =
 				((copying & where) == 0 && (where & ~dirty)) OR_DATA_ONLY;
 			assert(I3_mirrored_only_to_clean_and_not_copied);
-			I4_no_other_destination_write_beside_a_late_one = (!EACH(LATE_TARGET, ||)) OR_DATA_ONLY;
+			I4_no_other_destination_write_beside_a_late_one =
+				(!EACH(LATE_TARGET, ||)) OR_DATA_ONLY;
 			assert(I4_no_other_destination_write_beside_a_late_one);
 			range[p] = RANGE_MIRRORED;
 			flight[p] = 1;
@@ -574,7 +588,16 @@ legs:		do
 			flight[p] = 0;
 			check_I1()
 		}
-		:: !flight[p] && BOTH_ENDED && timed == told -> break
+#ifdef SPLIT
+		/* The range goes, before or after that. */
+		:: d_step {
+			range[p] != RANGE_NONE && s == LEG_ENDED && BOTH_ENDED ->
+			range[p] = RANGE_NONE;
+			check_I1()
+		}
+#endif
+		:: !flight[p] && s == LEG_ENDED && BOTH_ENDED && timed == told && range[p] == RANGE_NONE ->
+			break
 #ifdef HANGS
 		/* The destination never answers. */
 		:: d == LEG_SENT && !flight[p] -> goto hung
@@ -836,4 +859,11 @@ init {
 		run writer(2);
 #endif
 	}
+#if !defined(HANGS)
+end_wait:
+	/* Nobody can do anything any more: all writes are over, and nothing is left behind. */
+	timeout;
+	nothing_left_behind = (dirty == 0 && claim == 0 && !EACH(TRACKED_AT_ALL, ||) && ready && !parking);
+	assert(nothing_left_behind)
+#endif
 }
