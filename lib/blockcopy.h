@@ -184,7 +184,7 @@ int blockcopy_finish(struct blockcopy *bc, const char *name, unsigned int max_bl
 int blockcopy_abort(struct blockcopy *bc, const char *name, bool missing_ok);
 
 int blockcopy_pause(struct blockcopy *bc, const char *name);
-/* Goes on copying, also after a failure. */
+/* Goes on copying, also after a failure; BLOCKCOPY_WRONG_STATE when the destination is gone. */
 int blockcopy_resume(struct blockcopy *bc, const char *name);
 int blockcopy_set_bandwidth(struct blockcopy *bc, const char *name, uint64_t bytes_per_s);
 int blockcopy_set_buf_size(struct blockcopy *bc, const char *name, uint64_t bytes);

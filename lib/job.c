@@ -130,6 +130,11 @@ static int steer(struct blockcopy *bc, const char *name, const char *what, const
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EINVAL,
 				"%s: found the job %s, needed one that still copies", j.dev.name,
 				bcl_state_to_string(j.status.state));
+	/* It would fail again at once, and the user would have to find out. */
+	if (j.destination_gone && !strcmp(message, "resume"))
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -ENODEV,
+				"%s: found its destination gone, needed one to go on with; "
+				"`blockcopy abort %s` ends the job", j.dev.name, j.dev.name);
 	r = bcl_job_message(bc, &j.dev, "%s", message);
 	if (r == -EBUSY || r == -EINVAL)
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, r,
