@@ -21,12 +21,6 @@
 
 #define RATE_WINDOW_NS	(NSEC_PER_SEC / 2)
 
-/*
- * While guest writes are mirrored their latency is that of the destination's queue, so no more than
- * this is ours there. It is also the copier's least share: it always has something in that queue.
- */
-#define BUSY_BYTES	(2 * BC_PIECE_BYTES)
-
 /* Between tries after an error that is to be ignored. */
 #define BACKOFF_MIN_MS	100
 #define BACKOFF_MAX_MS	10000
@@ -399,7 +393,7 @@ static void piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int 
 	if (copy->next == copy->end)
 		c->current_copy = NULL;
 	WRITE_ONCE(c->in_flight, c->in_flight + 1);
-	c->piece_bytes += (u64)sectors << SECTOR_SHIFT;
+	account(&c->piece_bytes, c->piece_bytes + ((u64)sectors << SECTOR_SHIFT));
 	atomic_inc(&c->reads);
 	piece_submit(piece, &job_of(c)->source, REQ_OP_READ);
 }
@@ -412,7 +406,7 @@ static void piece_end(struct bc_copier *c, struct bc_piece *piece)
 	piece->chunks = NULL;
 	list_add(&piece->list, &c->idle_pieces);
 	WRITE_ONCE(c->in_flight, c->in_flight - 1);
-	c->piece_bytes -= (u64)piece->sectors << SECTOR_SHIFT;
+	account(&c->piece_bytes, c->piece_bytes - ((u64)piece->sectors << SECTOR_SHIFT));
 	copy->pending--;
 	copy_end_if_over(c, copy);
 }
@@ -570,8 +564,8 @@ static bool issue(struct bc_copier *c)
 		withdraw_claims(c);
 		return false;
 	}
-	if (limited && c->piece_bytes >= BUSY_BYTES && READ_ONCE(job->mirrors.mirroring) &&
-	    bc_mirror_busy(job))
+	if (limited && c->piece_bytes >= BC_BUSY_BYTES && READ_ONCE(job->mode.modest) &&
+	    (!READ_ONCE(job->mirrors.mirroring) || bc_mirror_busy(job)))
 		return false;
 	copy = c->current_copy ?: choose_copy(c);
 	if (!copy)

@@ -58,6 +58,12 @@
 /* Most pieces in flight; with small regions that are far apart this binds before buf_size does. */
 #define BC_NR_PIECES		128
 
+/*
+ * While guest writes are mirrored their latency is that of the destination's queue, so no more than
+ * this is the copier's there. It is also its least share: it always has something in that queue.
+ */
+#define BC_BUSY_BYTES		(2 * BC_PIECE_BYTES)
+
 /* Most copies that have claimed their regions and wait for guest writes to leave. */
 #define BC_NR_CLAIMS		8
 
@@ -181,7 +187,7 @@ struct bc_copier {
 	unsigned int in_flight;		/* shared for reading: pieces and flushes */
 	atomic_t reads;			/* shared: of them, bios at the source */
 	bool running;			/* shared for reading */
-	u64 piece_bytes;		/* in flight */
+	u64 piece_bytes;		/* shared for reading: in flight */
 
 	struct list_head claimed;	/* copies that wait for guest writes to leave */
 	unsigned int nr_claimed;	/* shared for reading */

@@ -8,6 +8,7 @@
 #include "bc-job.h"
 
 #define WINDOW		HZ
+#define SOON		(HZ / 50 + 1)
 #define WINDOWS		2		/* in a row, before "auto" believes them */
 #define HOLD_OFF_MIN_S	5
 #define HOLD_OFF_MAX_S	60
@@ -42,30 +43,46 @@ static bool possible(struct bc_job *job)
 	return job->state == BC_COPYING || job->state == BC_READY || job->state == BC_COMPLETING;
 }
 
+/*
+ * What the copier has in the destination's queue now, guest writes would wait for. It keeps to less
+ * as soon as it is asked to.
+ */
+static bool queue_is_long(struct bc_job *job)
+{
+	return job->state != BC_COMPLETING &&
+	       READ_ONCE(job->copier.piece_bytes) > BC_BUSY_BYTES;
+}
+
 void bc_mode_update(struct bc_job *job)
 {
+	struct bc_mode *mode = &job->mode;
 	bool mirror = possible(job) && wanted(job);
 
 	lockdep_assert_held(&job->lock);
+	WRITE_ONCE(mode->modest, mirror);
 	if (mirror == job->mirrors.mirroring)
 		return;
+	if (mirror && queue_is_long(job)) {
+		mod_delayed_work(job->wq, &mode->tick, SOON);
+		return;
+	}
 	WRITE_ONCE(job->mirrors.mirroring, mirror);
-	job->mode.good_since = jiffies;
+	mode->good_since = jiffies;
 	/* Those that wait for a copy need not, any more. */
 	if (!mirror)
 		bc_mirror_retry(job);
+	if (mode->why) {
+		DMINFO("%s: copy mode is %s now: %s", job->name,
+		       mirror ? "write-blocking" : "background", mode->why);
+		mode->why = NULL;
+		bc_job_event(job, BC_EVENT_MODE_CHANGED);
+	}
 }
 
-static void mode_changed(struct bc_job *job, const char *why)
+static void change_mode(struct bc_job *job, const char *why)
 {
-	bool was = job->mirrors.mirroring;
-
+	job->mode.why = why;
 	bc_mode_update(job);
-	if (job->mirrors.mirroring == was)
-		return;
-	DMINFO("%s: copy mode is %s now: %s", job->name,
-	       was ? "background" : "write-blocking", why);
-	bc_job_event(job, BC_EVENT_MODE_CHANGED);
 }
 
 void bc_mode_fall_back(struct bc_job *job)
@@ -83,7 +100,7 @@ void bc_mode_fall_back(struct bc_job *job)
 		mode->behind = false;
 		mode->stalled = 0;
 		mode->slow = 0;
-		mode_changed(job, "the destination is too slow for the guest");
+		change_mode(job, "the destination is too slow for the guest");
 	}
 	mutex_unlock(&job->lock);
 }
@@ -142,27 +159,34 @@ static void look(struct bc_job *job)
 			return;
 		mode->held_off = false;
 		mode->stalled = 0;
-		mode_changed(job, "trying again");
+		change_mode(job, "trying again");
 	} else if (job->args.copy_mode == BC_COPY_MODE_AUTO && !mode->wanted &&
 		   mode->stalled >= WINDOWS && copied) {
 		mode->wanted = true;
 		mode->stalled = 0;
-		mode_changed(job, "the guest writes as fast as is copied");
+		change_mode(job, "the guest writes as fast as is copied");
 	}
 }
 
 static void mode_tick(struct work_struct *work)
 {
 	struct bc_job *job = container_of(to_delayed_work(work), struct bc_job, mode.tick);
+	struct bc_mode *mode = &job->mode;
 	bool slow = false;
 
 	mutex_lock(&job->lock);
-	if (job->state == BC_COPYING || job->state == BC_READY) {
-		look(job);
-		slow = job->mode.slow >= WINDOWS;
+	if (time_before(jiffies, mode->window_ends)) {
+		bc_mode_update(job);
+	} else {
+		mode->window_ends = jiffies + WINDOW;
+		if (job->state == BC_COPYING || job->state == BC_READY) {
+			look(job);
+			slow = mode->slow >= WINDOWS;
+		}
 	}
 	if (job->state != BC_PIVOTED && job->state != BC_FINISHED)
-		queue_delayed_work(job->wq, &job->mode.tick, WINDOW);
+		queue_delayed_work(job->wq, &mode->tick,
+				   max_t(long, mode->window_ends - jiffies, 1));
 	mutex_unlock(&job->lock);
 	if (slow)
 		bc_mode_fall_back(job);
@@ -172,6 +196,7 @@ void bc_mode_start(struct bc_job *job)
 {
 	mutex_lock(&job->lock);
 	job->mode.dirty = dirty_bytes(job);
+	job->mode.window_ends = jiffies + WINDOW;
 	bc_mode_update(job);
 	mutex_unlock(&job->lock);
 	queue_delayed_work(job->wq, &job->mode.tick, WINDOW);

@@ -20,6 +20,8 @@ struct bc_job;
 /* Under job->lock. */
 struct bc_mode {
 	bool wanted;			/* by "auto" */
+	bool modest;			/* the copier is to keep the destination's queue short */
+	const char *why;		/* of the next change, for the event; NULL for none */
 	bool held_off;
 	bool behind;			/* the event was sent in this hold-off */
 	unsigned int stalled;		/* windows in a row without headway */
@@ -27,6 +29,7 @@ struct bc_mode {
 	unsigned int hold_off_s;
 	unsigned long hold_off_until;	/* jiffies */
 	unsigned long good_since;	/* jiffies */
+	unsigned long window_ends;	/* jiffies */
 	u64 dirty;			/* bytes, at the end of the last window */
 	u64 copied;
 	u64 latency_ns;
