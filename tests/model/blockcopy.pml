@@ -165,6 +165,12 @@ hidden byte nothing_left_behind;
 
 #define SKIPPED EACH(LATE_REGIONS, |)
 
+#ifdef FLUSH_WITHOUT_REFERENCE
+#define FLUSH_PASSES 1
+#else
+#define FLUSH_PASSES 0
+#endif
+
 #ifdef NO_PARKING
 #define PARKED 0
 #else
@@ -302,7 +308,7 @@ inline check_I1()
 /* Data from before the flip reaches a leg. */
 inline land_on_source(set, value)
 {
-	I6_nothing_old_lands_after_the_flip = !flipped;
+	I6_nothing_old_lands_after_the_flip = (!flipped || (set) == 0);
 	assert(I6_nothing_old_lands_after_the_flip);
 	put(src, (set), value)
 }
@@ -403,7 +409,7 @@ proctype writer(byte p)
 	:: n < WRITES ->
 		/* bc_io_map(): park, or take a reference and look where the truth is and at the mode. */
 		atomic {
-			!PARKED && p <= begun;
+			(!PARKED || FLUSH_PASSES) && p <= begun;
 			if
 			:: p == begun -> begun++
 			:: else
@@ -411,19 +417,19 @@ proctype writer(byte p)
 			n++;
 			number = 1 + p + WRITERS * (n - 1);
 			if
-			:: mine = 1
+			:: !PARKED -> mine = 1
 #if BLOCKS == 2
-			:: mine = 2
-			:: mine = 3
+			:: !PARKED -> mine = 2
+			:: !PARKED -> mine = 3
 #endif
 #ifdef GUEST_FLUSHES
 			/* An empty flush goes to both legs when mirroring. It has no range. */
-			:: !flipped -> mine = 0
+			:: !flipped && (!PARKED || FLUSH_PASSES) -> mine = 0
 #endif
 			fi;
 			where = REGIONS_OF(mine);
 			blocks[p] = mine;
-			flight[p] = 1;
+			flight[p] = !(FLUSH_PASSES && mine == 0);
 			s = LEG_SENT;
 			if
 			:: flipped -> goto direct
@@ -558,7 +564,7 @@ legs:		do
 		}
 #endif
 
-		/* bc_mirror_timeout() */
+		/* bc-mirror.c: expire(), make_late() */
 		:: d_step {
 			d == LEG_SENT && !timed ->
 			timed = 1;
