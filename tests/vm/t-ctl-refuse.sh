@@ -21,8 +21,9 @@ refuses 2 "--nonsense" blockcopy start "$disk" "$dst" --nonsense
 refuses 2 "needs a value" blockcopy start "$disk" "$dst" --timeout
 refuses 2 "not supported yet" blockcopy start "$disk" "$dst" --shallow
 refuses 2 "not supported yet" blockcopy start "$disk" "$dst" --format=raw
-refuses 2 "not supported yet" blockcopy start "$disk" "$dst" --synchronous-writes
-refuses 2 "not supported by this version" blockcopy start "$disk" "$dst" --copy-mode write-blocking
+refuses 2 "synchronous-writes" blockcopy start "$disk" "$dst" --synchronous-writes --copy-mode auto
+refuses 2 "write-timeout" blockcopy start "$disk" "$dst" --write-timeout 5
+refuses 2 "on-target-error" blockcopy start "$disk" "$dst" --on-target-error retry
 refuses 2 "copy-mode" blockcopy start "$disk" "$dst" --copy-mode sideways
 refuses 2 "bandwidth" blockcopy start "$disk" "$dst" --bandwidth -1
 refuses 2 "bandwidth" blockcopy start "$disk" "$dst" --bandwidth 99999999999999999999
@@ -33,8 +34,9 @@ refuses 2 "max-blackout" blockcopy start "$disk" "$dst" --max-blackout 0
 refuses 2 "timeout" blockcopy start "$disk" "$dst" --timeout 0
 refuses 2 "exclude each other" blockcopy start "$disk" "$dst" --pivot --finish
 refuses 2 "KEY=VALUE" blockcopy set "$disk" bandwidth
-refuses 2 "needed bandwidth= or buf-size=" blockcopy set "$disk" colour=red
-refuses 2 "not supported by this version" blockcopy set "$disk" copy-mode=auto
+refuses 2 "needed one of bandwidth=" blockcopy set "$disk" colour=red
+refuses 2 "copy-mode" blockcopy set "$disk" copy-mode=sideways
+refuses 3 "no copy job" blockcopy set "$disk" copy-mode=auto
 
 check "the name"
 refuses 3 "no such dm device" blockcopy start "$case_id-none" "$dst"
@@ -165,7 +167,7 @@ refuses 4 "needed it ready to pivot" blockcopy pivot "$disk"
 refuses 4 "needed it ready to finish" blockcopy finish "$disk"
 refuses 4 "found a copy job on it" blockcopy detach "$disk"
 refuses 2 "max-blackout" blockcopy pivot "$disk" --max-blackout 60001
-refuses 2 "needed 1048576 to 268435456" blockcopy set "$disk" buf-size=1K
+refuses 2 "needed 1M to 256M" blockcopy set "$disk" buf-size=1K
 blockcopy abort "$disk" > /dev/null
 blockcopy abort "$disk" > /dev/null || fail "abort is not idempotent"
 plain "$disk" "$src"
