@@ -12,6 +12,19 @@ null_disk dst 64
 linear_on disk "$src"
 dev=/dev/mapper/$disk
 
+# write_behind OFFSET LENGTH SEED: by $writer, which waits for it when this returns, or is done with it.
+write_behind() {
+	trace_on block:block_bio_queue
+	bio write "$dev" "$@" &
+	writer=$!
+	wait_for 10 grep -qs "block_bio_queue: $(trace_dev "$dev") W" $tracing/trace
+	wait_for 10 waits_or_gone "$writer"
+	trace_off
+}
+waits_or_gone() {
+	blocked "$1" || gone "$1"
+}
+
 check "one write, no copy: it is on both legs, and nothing is dirty"
 start_job "$disk" "$src" "$dst" sync none copy_mode write-blocking
 wait_ready "$disk"
@@ -69,3 +82,46 @@ guest_on pid "$disk"
 complete "$disk" 10000 || fail "not pivoted: $(status_value "$disk" error)"
 bio fill "$src" 0 64m 100
 guest_off "$pid" "$disk"
+stop_job "$disk" "$dst"
+
+check "a write to a region that is being copied waits for the copy (I3)"
+# The first half of a piece is read at once, the second when the gate opens.
+len=$(sectors "$src")
+linear_on gate "$src" 1024 1024
+dm_new half "0 1024 linear $src 0
+1024 1024 linear /dev/mapper/$gate 0
+2048 $((len - 2048)) linear $src 2048"
+swap_table "$disk" "0 $len linear /dev/mapper/$half 0"
+dmsetup suspend --noflush --nolockfs "$gate"
+start_job "$disk" "/dev/mapper/$half" "$dst" copy_mode write-blocking write_timeout 60000
+expect_status "$disk" mirroring 1
+wait_for 10 status_is "$disk" inflight_bytes $((1 << 20))
+write_behind 0 4k 11
+dmsetup resume "$gate"
+wait "$writer"
+wait_for 30 status_is "$disk" actively_synced 1
+expect_status "$disk" dirtied_bytes 0
+bio verify "$dst" 0 4k 11
+compare_legs "$src" "$dst"
+stop_job "$disk" "/dev/mapper/$half"
+
+check "a copy waits for the writes in its regions (I3)"
+# Writes take their time at the source, reads do not. Two pieces are dirty, but one is copied: then the limit keeps the
+# copier, until it is lifted while a write to the last of them, and to the clean one after it, is on its way.
+delay_on late_source "$src" 0 1000
+late_source=/dev/mapper/$late_source
+swap_table "$disk" "0 $len linear $late_source 0"
+start_job "$disk" "$late_source" "$dst" sync none copy_mode write-blocking write_timeout 60000 bandwidth 4096
+wait_ready "$disk"
+msg "$disk" pause
+bio write "$dev" 0 1m 12
+bio write "$dev" 1m 1m 12
+msg "$disk" resume
+wait_for 30 status_is "$disk" dirty_bytes $((1 << 20))
+wait_for 30 status_is "$disk" inflight_bytes 0
+expect_status "$disk" mirroring 1
+write_behind $(((2 << 20) - 4096)) 8k 13
+msg "$disk" set bandwidth 0
+wait "$writer"
+wait_for 30 status_is "$disk" actively_synced 1
+compare_legs "$src" "$dst"
