@@ -215,7 +215,7 @@ u64 bc_complete_clean(struct bc_job *job)
 	if (m->phase == BC_PHASE_DRAIN) {
 		mod_delayed_work(job->wq, &m->tick, 0);
 	} else if (m->phase == BC_PHASE_HOLD && percpu_ref_is_zero(&job->writes) &&
-		   !READ_ONCE(job->mirrors.nr)) {
+		   bc_mirror_is_idle(job)) {
 		/*
 		 * I6: first no write in flight, late ones of the destination included, then nothing
 		 * dirty. The last write marks before it goes.
@@ -258,8 +258,10 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 	/* A flush for a hold that was given up says nothing about the next one. */
 	if (m->phase != BC_PHASE_HOLD || m->hold != hold)
 		goto unlock;
-	if (WARN_ON_ONCE(!percpu_ref_is_zero(&job->writes) || bc_bitmap_count(&job->dirty) ||
-			 READ_ONCE(job->mirrors.nr)))
+	if (WARN_ON_ONCE(!percpu_ref_is_zero(&job->writes)))
+		goto unlock;
+	/* What a mirrored write or flush that failed left behind may show only now. */
+	if (bc_bitmap_count(&job->dirty) || !bc_mirror_is_idle(job))
 		goto unlock;
 	if (m->pivot) {
 		WRITE_ONCE(job->truth, &job->destination);

@@ -269,19 +269,29 @@ static struct bc_copy *find_active(struct bc_copier *c, sector_t start, sector_t
 	return NULL;
 }
 
-/* I3, I4: may nothing be copied at @region? Return: the region to go on with, or 0. */
-static unsigned long taken_up_to(struct bc_copier *c, unsigned long region)
+/*
+ * I3, I4: where in @region up to @end may nothing be copied now? Return: whether there is such a run
+ * of regions, the first of them in *@ret_from and the one after in *@ret_to.
+ */
+static bool find_taken(struct bc_copier *c, unsigned long region, unsigned long end,
+		       unsigned long *ret_from, unsigned long *ret_to)
 {
 	struct bc_job *job = job_of(c);
 	sector_t start = (sector_t)region << job->region_shift;
-	sector_t end = (sector_t)(region + 1) << job->region_shift;
-	struct bc_copy *copy = find_active(c, start, end);
-	u64 late;
+	sector_t stop = (sector_t)end << job->region_shift;
+	struct bc_copy *copy = find_active(c, start, stop);
+	u64 from, to;
 
-	if (copy)
-		return last_region(job, copy) + 1;
-	late = bc_mirror_late(job, start, end);
-	return late ? ((late - 1) >> job->region_shift) + 1 : 0;
+	if (copy) {
+		*ret_from = first_region(job, copy);
+		*ret_to = last_region(job, copy) + 1;
+		return true;
+	}
+	if (!bc_mirror_find_late(job, start, stop, &from, &to))
+		return false;
+	*ret_from = from >> job->region_shift;
+	*ret_to = to >> job->region_shift;	/* whole regions, even past the end */
+	return true;
 }
 
 /* Find a run of dirty regions, up to one piece long, of which none is being copied. */
@@ -289,9 +299,8 @@ static bool find_run(struct bc_copier *c, unsigned long *ret_region, unsigned lo
 {
 	struct bc_job *job = job_of(c);
 	unsigned long most = max(BC_PIECE_SECTORS >> job->region_shift, 1U);
-	unsigned long from = c->cursor, region, nr, next;
+	unsigned long from = c->cursor, region, nr, taken, to;
 	bool wrapped = false;
-	struct bc_copy *copy;
 
 	for (;;) {
 		if (!bc_bitmap_next(&job->dirty, from, &region)) {
@@ -303,22 +312,15 @@ static bool find_run(struct bc_copier *c, unsigned long *ret_region, unsigned lo
 		}
 		if (wrapped && region >= c->cursor)
 			return false;
-		next = taken_up_to(c, region);
-		if (!next)
+		if (!find_taken(c, region, region + 1, &taken, &from))
 			break;
-		from = next;
 	}
 
 	if (region >= c->careful_from && region < c->careful_to)
 		most = 1;
 	nr = bc_bitmap_run(&job->dirty, region, most);
-	while (nr > 1) {
-		copy = find_active(c, (sector_t)region << job->region_shift,
-				   (sector_t)(region + nr) << job->region_shift);
-		if (!copy)
-			break;
-		nr = (copy->start >> job->region_shift) - region;
-	}
+	while (nr > 1 && find_taken(c, region + 1, region + nr, &taken, &to))
+		nr = taken - region;
 	*ret_region = region;
 	*ret_nr = max(nr, 1UL);
 	return true;

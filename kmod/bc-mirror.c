@@ -223,20 +223,32 @@ void bc_mirror_unclaim(struct bc_job *job, struct bc_range *range)
 	spin_unlock_irq(&m->lock);
 }
 
-u64 bc_mirror_late(struct bc_job *job, u64 start, u64 end)
+bool bc_mirror_find_late(struct bc_job *job, u64 start, u64 end, u64 *ret_start, u64 *ret_end)
 {
 	struct bc_mirrors *m = &job->mirrors;
 	struct bc_range *range;
-	u64 after = 0;
 
 	if (!READ_ONCE(m->ranges.nr[BC_RANGE_LATE]))
-		return 0;
+		return false;
 	spin_lock_irq(&m->lock);
 	range = bc_range_find(&m->ranges, BIT(BC_RANGE_LATE), start, end);
-	if (range)
-		after = range->last + 1;
+	if (range) {
+		*ret_start = range->start;
+		*ret_end = range->last + 1;
+	}
 	spin_unlock_irq(&m->lock);
-	return after;
+	return range;
+}
+
+bool bc_mirror_is_idle(struct bc_job *job)
+{
+	struct bc_mirrors *m = &job->mirrors;
+	bool idle;
+
+	spin_lock_irq(&m->lock);
+	idle = !m->nr && !m->error;
+	spin_unlock_irq(&m->lock);
+	return idle;
 }
 
 bool bc_mirror_busy(struct bc_job *job)
@@ -292,7 +304,8 @@ static void destination_ended(struct bc_mirror *mirror, blk_status_t status)
 		return;
 	}
 	m->error = m->error ?: status;
-	m->flush_failed |= !mirror->sectors;
+	/* One that is durable may be a write and a flush, of everything. */
+	m->flush_failed |= !mirror->sectors || (mirror->bios[DESTINATION].bi_opf & REQ_FUA);
 	bc_copier_kick(&job->copier);
 }
 

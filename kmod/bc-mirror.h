@@ -94,6 +94,12 @@ void bc_mirror_expire_all(struct bc_job *job);
 /* Try those that wait again. Context: any. */
 void bc_mirror_retry(struct bc_job *job);
 
+/*
+ * I6: no mirrored write or flush is in flight, late ones included, and the copier has seen to the
+ * errors of those that were. Context: process.
+ */
+bool bc_mirror_is_idle(struct bc_job *job);
+
 /* Has the guest mirrored something lately? Context: any. */
 bool bc_mirror_busy(struct bc_job *job);
 
@@ -108,9 +114,7 @@ void bc_mirror_claim(struct bc_job *job, struct bc_range *range, u64 start, u64 
 enum bc_claim bc_mirror_claim_state(struct bc_job *job, struct bc_range *range);
 void bc_mirror_unclaim(struct bc_job *job, struct bc_range *range);
 
-/*
- * Is there a late write in @start up to @end? Return: the sector after it, or 0.
- */
-u64 bc_mirror_late(struct bc_job *job, u64 start, u64 end);
+/* Is there a late write in @start up to @end? The first one's regions are in *@ret_start, *@ret_end. */
+bool bc_mirror_find_late(struct bc_job *job, u64 start, u64 end, u64 *ret_start, u64 *ret_end);
 
 #endif /* BC_MIRROR_H */

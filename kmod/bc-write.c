@@ -67,9 +67,14 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 	io->counted = false;
 	io->tracked = false;
 	if (!changes_data(bio)) {
-		if (is_flush(bio) && mirrored(job)) {
-			remap(job, &job->source, bio);
-			return bc_mirror_flush(job, bio);
+		if (is_flush(bio) && mirrored(job) && percpu_ref_tryget_live(&job->writes)) {
+			/*
+			 * I6: with a reference, so that a flip waits for it. While writes are held
+			 * it goes to the truth alone.
+			 */
+			route(job, bio);
+			io->marks = false;
+			return mirrored(job) ? bc_mirror_flush(job, bio) : DM_MAPIO_REMAPPED;
 		}
 		/*
 		 * Reads in flight at a flip are answered from the source, as if they came before
