@@ -113,9 +113,11 @@ compare_legs "$src" "$dst"
 check "abort while mirrored writes are late"
 msg "$disk" set write_timeout 100
 wait_for 20 status_is "$disk" actively_synced 1
-guest_on guest "$disk"
 hang
-wait_for 10 status_above "$disk" late_writes 0
+bio write "$dev" 1m 4k 1
+expect_status "$disk" late_writes 1
+expect_status "$disk" dirty_bytes 65536
+guest_on guest "$disk"
 swap_table "$disk" "0 $(sectors "$dev") linear $src 0" &
 swap=$!
 wait_for 5 gone $swap

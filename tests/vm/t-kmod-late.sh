@@ -33,7 +33,8 @@ check "one write hangs, the next ones to its region take another way"
 dmsetup suspend --noflush --nolockfs "$one"
 bio write "$dev" 64k 8k 1
 expect_status "$disk" late_writes 1
-expect_status "$disk" mirroring 0
+expect_status "$disk" dirty_bytes 65536
+wait_for 10 status_is "$disk" mirroring 0
 way 1
 bio write "$dev" 64k 8k 2
 bio write "$dev" 256k 8k 3
