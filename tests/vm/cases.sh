@@ -357,12 +357,15 @@ drop_caches() {
 # The guest
 #
 
-# guest_on VAR NAME [HAMMER-OPTION...]: writes to the dm device until guest_off, see tools/hammer.c; VAR becomes the process.
+# guest_on VAR NAME [HAMMER-OPTION...]: writes to the dm device, or to the bytes "FIRST LENGTH" of it that $GUEST_RANGE says, until
+# guest_off, see tools/hammer.c; VAR becomes the process.
+GUEST_RANGE=
 guest_on() {
 	local -n _pid=$1
 	local name=$2
 	shift 2
-	hammer "$@" "/dev/mapper/$name" > "$case_dir/hammer-$name" 2>&1 &
+	# shellcheck disable=SC2086
+	hammer "$@" "/dev/mapper/$name" $GUEST_RANGE > "$case_dir/hammer-$name" 2>&1 &
 	_pid=$!
 	wait_for 10 grep -s '^running' "$case_dir/hammer-$name" > /dev/null
 }
