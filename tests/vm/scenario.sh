@@ -1,0 +1,533 @@
+# shellcheck shell=bash disable=SC2154 # variables of cases.sh
+# What t-soak-scenarios.sh does to a job, on top of cases.sh. Steps are the functions step_NAME; what they find (a job that has
+# pivoted meanwhile, say) depends on the time, what they are asked for does not.
+#
+# The 16 MiB of the device: the guest's 8, then 4 in 16 slots for single requests, then 4 that nobody writes to.
+
+scenario_mib=16
+scenario_len=$((scenario_mib * 2048))
+slot_bytes=$((256 << 10))
+
+# Of each leg; the first is the source at the beginning, the third one is for another attempt.
+leg_disks=()
+leg_names=()
+leg_kinds=()
+leg_hung=()
+leg_claimed=()	# a job that was aborted may still have it
+
+#
+# Looking
+#
+
+# look: the status line, as state, events and so on in ${st[...]}; state is none without a job.
+declare -A st
+look() {
+	local words i
+	read -ra words < <(dmsetup status --noflush "$disk")
+	st=([state]=none [paused]=0 [events]=0)
+	[ "${words[2]:-}" = blockcopy ] || return 0
+	st[state]=${words[4]}
+	for ((i = 8; i + 1 < ${#words[@]}; i += 2)); do
+		st[${words[i]}]=${words[i + 1]}
+	done
+}
+
+looks() { # KEY VALUE
+	look
+	[ "${st[$1]:-}" = "$2" ]
+}
+
+over() {
+	look
+	[ "${st[state]}" != completing ]
+}
+
+# No process is made for these: on the debug kernel that takes longer than the step itself.
+now() { # VAR: milliseconds
+	printf -v "$1" %d $((${EPOCHREALTIME/./} / 1000))
+}
+
+nap() { # MS
+	local secs
+	printf -v secs %d.%03d $(($1 / 1000)) $(($1 % 1000))
+	read -rt "$secs" -u 9 || true
+}
+
+told() {
+	local at
+	now at
+	steps_log+=("$((at - scenario_begin)) ms	$*")
+}
+
+# stalled SINCE: the guest may have waited for what we did since then
+stalled() {
+	local at
+	now at
+	most stall_ms $((at - $1))
+}
+
+most() { # VAR NUMBER
+	[ "${!1}" -ge "$2" ] || printf -v "$1" %d "$2"
+}
+
+# bounded COMMAND...: one that must end while a destination hangs. What the guest may wait for it is noted.
+bounded() {
+	local pid status=0 begin
+	now begin
+	if [[ ${leg_hung[*]} == *1* ]]; then
+		"$@" &
+		pid=$!
+		wait_for 30 gone $pid
+		wait $pid || status=$?
+	else
+		"$@" || status=$?
+	fi
+	stalled "$begin"
+	return $status
+}
+
+#
+# Legs
+#
+
+leg_path() {
+	echo "/dev/mapper/${leg_names[$1]}"
+}
+
+leg_table() { # LEG
+	local disk=${leg_disks[$1]} bad
+	case ${leg_kinds[$1]} in
+	plain) echo "0 $scenario_len linear $disk 0" ;;
+	delay-*) echo "0 $scenario_len delay $disk 0 0 $disk 0 ${leg_kinds[$1]#delay-}" ;;
+	edge | hot)
+		bad=$((12 * 2048 + 512))
+		[ "${leg_kinds[$1]}" = edge ] || bad=4096
+		echo "0 $bad linear $disk 0
+$bad 64 error
+$((bad + 64)) $((scenario_len - bad - 64)) linear $disk $((bad + 64))"
+		;;
+	writes) echo "0 $scenario_len flakey $disk 0 0 1 1 error_writes" ;;
+	gone) echo "0 $scenario_len error" ;;
+	*) fail "no kind of leg '${leg_kinds[$1]}'" ;;
+	esac
+}
+
+# leg_set LEG KIND: at once, or when it does not hang any more.
+leg_set() {
+	leg_kinds[$1]=$2
+	[ "${leg_hung[$1]}" = 1 ] || bounded swap_table "${leg_names[$1]}" "$(leg_table "$1")"
+}
+
+leg_hang() {
+	dmsetup suspend --noflush --nolockfs "${leg_names[$1]}"
+	leg_hung[$1]=1
+}
+
+leg_unhang() {
+	[ "${leg_hung[$1]}" = 1 ] || return 0
+	swap_table "${leg_names[$1]}" "$(leg_table "$1")"
+	leg_hung[$1]=0
+}
+
+leg_repair() {
+	if [ "${leg_hung[$1]}" = 1 ]; then
+		leg_kinds[$1]=plain
+		leg_unhang "$1"
+	elif [ "${leg_kinds[$1]}" != plain ]; then
+		leg_set "$1" plain
+	fi
+}
+
+# Writes of the guest fail there, once it is the truth.
+leg_hurts() {
+	[[ ${leg_kinds[$1]} == @(hot|writes|gone) ]]
+}
+
+#
+# The job
+#
+
+# job_start [ARG...]
+# shellcheck disable=SC2120
+job_start() {
+	start_job "$disk" "$(leg_path "$src")" "$(leg_path "$dst")" "${job_args[@]}" "$@"
+}
+
+plain_on() { # LEG
+	bounded swap_table "$disk" "0 $scenario_len linear $(leg_path "$1") 0"
+}
+
+# The old source is not needed any more, and shows it.
+to_the_other_leg() {
+	local old=$src
+	plain_on "$dst"
+	src=$dst dst=$old
+	leg_repair "$dst"
+	bio fill "$(leg_path "$dst")" 0 ${scenario_mib}m 77
+}
+
+# calm: no completion goes on, and the job can do something: after a pivot it copies back.
+calm() {
+	local state
+	look
+	[ "${st[state]}" != completing ] || wait_for 70 over
+	state=${st[state]}
+	case $state in
+	pivoted)
+		to_the_other_leg
+		job_start
+		;;
+	finished)
+		plain_on "$src"
+		job_start
+		;;
+	*) return 0 ;;
+	esac
+	told "	$state, anew"
+}
+
+step_set() {
+	[ "$1" != write_timeout ] || most wait_ms "$2"
+	msg "$disk" set "$1" "$2"
+}
+
+# These may come in any state, and be refused.
+step_pause() { msg "$disk" pause 2> /dev/null || told "	refused"; }
+step_resume() { msg "$disk" resume 2> /dev/null || told "	refused"; }
+step_fail() {
+	calm
+	bounded msg "$disk" fail || fail "not given up"
+	looks state failed || fail "given up, and ${st[state]}"
+	[ "${st[mirroring]}" = 0 ] || fail "given up, and mirroring"
+}
+
+step_nap() {
+	nap "$1"
+}
+
+# If nothing is in the way it becomes ready now, under the guest.
+step_ready() {
+	local at=0 end
+	calm
+	[ "${leg_hung[dst]}" = 0 ] || return 0
+	now end
+	end=$((end + 500 * case_slow))
+	until looks state ready || [[ ${st[state]} == failed || ${st[paused]} == 1 || $at -gt $end ]]; do
+		nap 20
+		now at
+	done
+	told "	${st[state]}"
+}
+
+step_errors() {
+	calm
+	leg_set "$dst" "$1"
+}
+
+step_edge_errors() {
+	# It does no harm to what a completion under way leads to.
+	look
+	[ "${st[state]}" = completing ] || calm
+	leg_set "$dst" edge
+}
+
+step_unplug() {
+	calm
+	leg_kinds[dst]=gone
+	if [ "${leg_hung[dst]}" = 1 ]; then leg_unhang "$dst"; else leg_set "$dst" gone; fi
+}
+
+step_heal() { leg_repair "$dst"; }
+
+step_delay() {
+	calm
+	most delay_ms "$1"
+	leg_set "$dst" "delay-$1"
+}
+
+step_source() { # KIND
+	[ "${1#delay-}" = "$1" ] || most delay_ms "${1#delay-}"
+	leg_set "$src" "$1"
+}
+
+step_hang() {
+	local begin
+	look
+	[ "${st[state]}" = completing ] || calm
+	now begin
+	leg_hang "$dst"
+	# It may have been just before the flip.
+	look
+	[ "${st[state]}" != completing ] || wait_for 70 over
+	if [ "${st[state]}" = pivoted ]; then
+		leg_unhang "$dst"
+		stalled "$begin"
+		told "	too late, it has pivoted"
+	fi
+}
+
+step_unhang() { leg_unhang "$dst"; }
+
+# suspend NAP [OPTION]: of the device itself
+step_suspend() {
+	local nap=$1 begin
+	shift
+	now begin
+	bounded dmsetup suspend "$@" "$disk"
+	step_nap "$nap"
+	dmsetup resume "$disk"
+	stalled "$begin"
+}
+
+# Another program that handles the device; it may find it in the middle of something.
+others_load() {
+	local table
+	table=$(dmsetup table "$disk")
+	dmsetup load "$disk" --table "$table" 2> /dev/null && return
+	look
+	[[ ${st[state]} == @(completing|pivoted|finished) || $1 == raw ]] || fail "not loaded again: $table"
+	told "	not loaded: ${st[state]}"
+	return 1
+}
+
+step_reload() { # NAP calm|raw
+	[ "$2" = raw ] || calm
+	others_load "$2" || return 0
+	step_nap "$1"
+	bounded dmsetup resume "$disk"
+}
+
+step_load_clear() { # NAP
+	others_load raw || return 0
+	step_nap "$1"
+	look
+	if [ "${st[state]}" = ready ]; then refused msg "$disk" complete 100; fi
+	dmsetup clear "$disk"
+}
+
+# end complete|finish MS wait|go
+step_end() {
+	local how=$1 events
+	# A destination with errors can be a finished copy, but not serve the guest.
+	[ "$how" = finish ] || ! leg_hurts "$dst" || how=finish
+	look
+	events=${st[events]}
+	most budget_ms "$2"
+	if ! msg "$disk" "$how" "$2" 2> /dev/null; then
+		if [ "${st[state]}" = ready ] && [ "${st[paused]}" = 0 ]; then
+			look
+			[ "${st[events]}" != "$events" ] || fail "$how refused though ready"
+		fi
+		told "	refused: ${st[state]}"
+	elif [ "$3" = wait ]; then
+		wait_for 70 over
+		told "	$how: ${st[state]}, ${st[error]}, held $((st[blackout_us] / 1000)) ms"
+	fi
+}
+
+# abort calm|raw same|other NAP: and begin anew, on another destination if the one hangs
+step_abort() {
+	local old i begin
+	now begin
+	if [ "$1" = calm ]; then
+		calm
+	else
+		# A completion under way ends here, the one way or the other.
+		bounded dmsetup suspend --noflush "$disk"
+	fi
+	look
+	old=$dst
+	if [ "${st[state]}" = pivoted ]; then
+		to_the_other_leg
+	else
+		plain_on "$src"
+		[ "${leg_hung[old]}" = 0 ] || leg_claimed[old]=1
+	fi
+	stalled "$begin"
+	told "	aborted"
+	step_nap "$3"
+	for i in 0 1 2; do
+		[ "$i" = "$src" ] || [ "${leg_hung[i]}" = 1 ] || { [ "$2" = other ] && [ "$i" = "$old" ]; } || dst=$i
+	done
+	leg_unhang "$dst"
+	if [ "${leg_claimed[dst]}" = 1 ]; then
+		wait_for 10 can_be_claimed "$(leg_path "$dst")"
+		leg_claimed[dst]=0
+	fi
+	[ "$dst" = "$old" ] || told "	to another destination"
+	job_start
+}
+
+# request write|zero|discard SLOT KIB SEED: one of the guest's, beside those of the hammer; it must end while the leg hangs, too.
+step_request() {
+	local offset=$((8 * 1048576 + $2 * slot_bytes)) bytes=$(($3 << 10)) leg
+	case $1 in
+	write)
+		bounded bio write "/dev/mapper/$disk" $offset $bytes "$4"
+		slots[$2]="verify $3 $4"
+		;;
+	zero)
+		bounded bio zero "/dev/mapper/$disk" $offset $bytes
+		slots[$2]="is-zero $3"
+		;;
+	discard)
+		for leg in "/dev/mapper/$disk" "$(leg_path "$src")" "$(leg_path "$dst")"; do
+			[ "$(< "$(queue_dir "$leg")/discard_max_bytes")" != 0 ] || return 0
+		done
+		bounded bio discard "/dev/mapper/$disk" $offset $bytes
+		slots[$2]=
+		;;
+	esac
+}
+
+verify_slots() {
+	local slot what kib seed
+	for slot in "${!slots[@]}"; do
+		read -r what kib seed <<< "${slots[slot]}"
+		[ -z "$what" ] ||
+			bio "$what" "/dev/mapper/$disk" $((8 * 1048576 + slot * slot_bytes)) "${kib}k" ${seed:+"$seed"} ||
+			fail "slot $slot lost what was written to it: ${slots[slot]}"
+	done
+}
+
+#
+# The end
+#
+
+repair_all() {
+	local i
+	for i in 0 1 2; do
+		leg_repair "$i"
+	done
+}
+
+# until_ready SECONDS: repaired as everything is; what had failed or paused goes on.
+until_ready() {
+	local at=0 end resumed=0
+	now end
+	end=$((end + $1 * 1000 * case_slow))
+	msg "$disk" set bandwidth 0
+	until looks state ready && [ "${st[paused]}" = 0 ]; do
+		if [ "${st[state]}" = failed ] || [ "${st[paused]}" = 1 ]; then
+			resumed=$((resumed + 1))
+			[ $resumed -lt 10 ] || fail "it fails again and again"
+			msg "$disk" resume
+		fi
+		now at
+		[ "$at" -lt $end ] || return 1
+		nap 20
+	done
+}
+
+clean() {
+	look
+	[ "${st[dirty_bytes]}" = 0 ] && [ "${st[inflight_bytes]}" = 0 ] && [ "${st[late_writes]}" = 0 ]
+}
+
+hammer_on() {
+	# Where there is one processor it would take all of it.
+	nice -n 10 hammer "$@" "/dev/mapper/$disk" 0 $((8 << 20)) > "$case_dir/guest" 2>&1 &
+	hammer_pid=$!
+	wait_for 20 grep -s '^running' "$case_dir/guest" > /dev/null
+}
+
+# hammer_off: no error, nothing lost, nothing late.
+hammer_off() {
+	local status=0 longest bound
+	[ -n "$hammer_pid" ] || return 0
+	kill -TERM "$hammer_pid"
+	wait_for 60 gone "$hammer_pid"
+	wait "$hammer_pid" || status=$?
+	hammer_pid=
+	guest_said=$(tail -n 1 "$case_dir/guest")
+	[ $status = 0 ] || fail "the guest saw errors or lost data: $(cat "$case_dir/guest")"
+	[[ $guest_said == *" errors 0 "*" lost_blocks 0" ]] || fail "the guest said: $guest_said"
+	longest=${guest_said##*longest_ms }
+	longest=${longest%% *}
+	bound=$((wait_ms + budget_ms + delay_ms + 2 * stall_ms + 2000 * case_slow))
+	[ "$longest" -lt $bound ] || fail "the guest waited $longest ms, wanted below $bound"
+	verify_slots
+}
+
+# The legs are as the device, all of it.
+legs_are_equal() {
+	compare_legs "$(leg_path "$src")" "$(leg_path "$dst")" $((scenario_mib << 20))
+}
+
+end_ready() { # first|last
+	calm
+	if [ "$1" = first ] || ! until_ready 10; then
+		hammer_off
+		until_ready 60 || fail "not ready"
+	fi
+	if [ -n "$hammer_pid" ]; then
+		settled_busy=$((settled_busy + 1))
+		hammer_off
+	fi
+	wait_for 60 clean
+	looks state ready || fail "repaired, and ${st[state]}"
+	legs_are_equal
+	verify_slots
+}
+
+end_complete() { # MS
+	local ms=$1 tries=0
+	calm
+	until looks state pivoted; do
+		until_ready 60 || fail "not ready under a guest"
+		tries=$((tries + 1))
+		[ $tries -lt 20 ] || fail "not pivoted: ${st[error]}"
+		most budget_ms "$ms"
+		msg "$disk" complete "$ms"
+		wait_for 140 over
+		ms=$((tries < 5 ? 2000 : 20000))
+	done
+	told "	pivoted at attempt $tries"
+	to_the_other_leg
+	hammer_off
+}
+
+end_finish() { # MS
+	local ms=$1 tries=0
+	calm
+	hammer_off
+	until looks state finished; do
+		until_ready 60 || fail "not ready"
+		tries=$((tries + 1))
+		[ $tries -lt 20 ] || fail "not finished: ${st[error]}"
+		most budget_ms "$ms"
+		msg "$disk" finish "$ms"
+		wait_for 140 over
+		ms=20000
+	done
+	legs_are_equal
+	# What is written now is not in the copy.
+	bounded bio write "/dev/mapper/$disk" 15m 4k 55
+	refused bio verify "$(leg_path "$dst")" 15m 4k 55
+	verify_slots
+}
+
+# Nothing is repaired before.
+end_abort() { # calm|raw
+	if [ "$1" = calm ]; then wait_for 70 over; else bounded dmsetup suspend --noflush "$disk"; fi
+	look
+	if [ "${st[state]}" = pivoted ]; then
+		to_the_other_leg
+	else
+		plain_on "$src"
+	fi
+	hammer_off
+}
+
+# Whatever was in flight comes back when the legs are there again, and then nothing is left of the job.
+end_all() {
+	local i
+	repair_all
+	look
+	[ "${st[late_writes]:-0}" = 0 ] || wait_for 30 looks late_writes 0
+	dmsetup remove "$disk"
+	for i in 0 1 2; do
+		[ "${leg_claimed[i]}" = 0 ] || wait_for 30 can_be_claimed "$(leg_path "$i")"
+	done
+	wait_for 30 module_idle
+}
