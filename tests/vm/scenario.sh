@@ -11,9 +11,109 @@ slot_bytes=$((256 << 10))
 # Of each leg; the first is the source at the beginning, the third one is for another attempt.
 leg_disks=()
 leg_names=()
+leg_paths=()
 leg_kinds=()
 leg_hung=()
 leg_claimed=()	# a job that was aborted may still have it
+
+#
+# The device mapper's ioctls
+#
+
+# A process for each of them takes much longer than the step that it makes, on emulated processors most of all: one does them all.
+# A line goes in, "ok ANSWER" or "error NAME" comes out.
+dm_server() {
+	exec python3 -c '
+import fcntl, os, struct, sys
+
+REMOVE, SUSPEND, LOAD, CLEAR, STATUS, MESSAGE = 4, 6, 9, 10, 12, 14
+F_SUSPEND, F_TABLE, F_SKIP_LOCKFS, F_NOFLUSH = 1 << 1, 1 << 4, 1 << 10, 1 << 11
+SIZE = 16384
+HEAD = struct.Struct("=3I3IiIIIQ128s129s7x")
+control = os.open("/dev/mapper/control", os.O_RDWR)
+
+def ioctl(nr, name, flags=0, targets=0, data=b""):
+	buf = bytearray(SIZE)
+	HEAD.pack_into(buf, 0, 4, 0, 0, SIZE, HEAD.size, targets, 0, flags, 0, 0, 0, name.encode(), b"")
+	buf[HEAD.size:HEAD.size + len(data)] = data
+	fcntl.ioctl(control, 3 << 30 | HEAD.size << 16 | 0xfd << 8 | nr, buf, True)
+	return buf
+
+def load(name, table):
+	data = b""
+	lines = table.split(";")
+	for line in lines:
+		start, length, kind, args = (line.strip() + " ").split(" ", 3)
+		args = args.encode().rstrip() + b"\0"
+		args += b"\0" * (-len(args) % 8)
+		data += struct.pack("=QQiI16s", int(start), int(length), 0, 40 + len(args), kind.encode()) + args
+	ioctl(LOAD, name, 0, len(lines), data)
+
+def status(name, flags):
+	buf = ioctl(STATUS, name, flags)
+	data = struct.unpack_from("=I", buf, 16)[0]
+	start, length, _, _, kind = struct.unpack_from("=QQiI16s", buf, data)
+	text = bytes(buf[data + 40:]).split(b"\0", 1)[0].decode()
+	return "%d %d %s %s" % (start, length, kind.rstrip(b"\0").decode(), text)
+
+def do(word, name, rest):
+	if word == "status":
+		return status(name, F_NOFLUSH)
+	if word == "table":
+		return status(name, F_TABLE | F_NOFLUSH)
+	if word == "load":
+		load(name, rest)
+	elif word == "suspend":
+		ioctl(SUSPEND, name, F_SUSPEND | (F_NOFLUSH if "--noflush" in rest else 0) |
+		      (F_SKIP_LOCKFS if "--nolockfs" in rest else 0))
+	elif word == "resume":
+		ioctl(SUSPEND, name)
+	elif word == "clear":
+		ioctl(CLEAR, name)
+	elif word == "message":
+		ioctl(MESSAGE, name, 0, 0, struct.pack("=Q", 0) + rest.encode() + b"\0")
+	else:
+		raise OSError(22, word)
+	return ""
+
+for line in sys.stdin:
+	word, name, rest = (line.rstrip("\n") + "  ").split(" ", 2)
+	try:
+		print("ok", do(word, name, rest.strip()), flush=True)
+	except OSError as e:
+		print("error", e, flush=True)
+'
+}
+
+# dm COMMAND NAME [REST]: as dmsetup does it; fails as that does. What it says is in $answer. All of them must end while a
+# destination hangs. The lines of a table are separated by semicolons.
+dm() {
+	local verdict
+	echo "$*" >&"${dm_process[1]}"
+	read -rt $((30 * case_slow)) -u "${dm_process[0]}" verdict answer || fail "not within $((30 * case_slow)) s: dmsetup $*"
+	[ "$verdict" = ok ]
+}
+
+dm_on() {
+	coproc dm_process { dm_server; }
+}
+
+# Those of cases.sh, without a process.
+swap_table() { # NAME TABLE
+	dm load "$1" "$2"
+	dm resume "$1"
+}
+
+msg() { # NAME MESSAGE...
+	dm message "$@"
+}
+
+start_job() { # NAME SRC DST [ARG...]
+	local name=$1 from=$2 to=$3
+	shift 3
+	dm load "$name" "0 $scenario_len blockcopy $from 0 $to 0 $REGION $# $*"
+	dm resume "$name"
+}
 
 #
 # Looking
@@ -23,7 +123,8 @@ leg_claimed=()	# a job that was aborted may still have it
 declare -A st
 look() {
 	local words i
-	read -ra words < <(dmsetup status --noflush "$disk")
+	dm status "$disk"
+	read -ra words <<< "$answer"
 	st=([state]=none [paused]=0 [events]=0)
 	[ "${words[2]:-}" = blockcopy ] || return 0
 	st[state]=${words[4]}
@@ -74,7 +175,7 @@ most() { # VAR NUMBER
 bounded() {
 	local pid status=0 begin
 	now begin
-	if [[ ${leg_hung[*]} == *1* ]]; then
+	if [ "$1" = bio ] && [[ ${leg_hung[*]} == *1* ]]; then
 		"$@" &
 		pid=$!
 		wait_for 30 gone $pid
@@ -90,24 +191,20 @@ bounded() {
 # Legs
 #
 
-leg_path() {
-	echo "/dev/mapper/${leg_names[$1]}"
-}
-
-leg_table() { # LEG
+# leg_table LEG: in $table
+leg_table() {
 	local disk=${leg_disks[$1]} bad
 	case ${leg_kinds[$1]} in
-	plain) echo "0 $scenario_len linear $disk 0" ;;
-	delay-*) echo "0 $scenario_len delay $disk 0 0 $disk 0 ${leg_kinds[$1]#delay-}" ;;
+	plain) table="0 $scenario_len linear $disk 0" ;;
+	delay-*) table="0 $scenario_len delay $disk 0 0 $disk 0 ${leg_kinds[$1]#delay-}" ;;
 	edge | hot)
 		bad=$((12 * 2048 + 512))
 		[ "${leg_kinds[$1]}" = edge ] || bad=4096
-		echo "0 $bad linear $disk 0
-$bad 64 error
-$((bad + 64)) $((scenario_len - bad - 64)) linear $disk $((bad + 64))"
+		table="0 $bad linear $disk 0; $bad 64 error"
+		table+="; $((bad + 64)) $((scenario_len - bad - 64)) linear $disk $((bad + 64))"
 		;;
-	writes) echo "0 $scenario_len flakey $disk 0 0 1 1 error_writes" ;;
-	gone) echo "0 $scenario_len error" ;;
+	writes) table="0 $scenario_len flakey $disk 0 0 1 1 error_writes" ;;
+	gone) table="0 $scenario_len error" ;;
 	*) fail "no kind of leg '${leg_kinds[$1]}'" ;;
 	esac
 }
@@ -115,17 +212,20 @@ $((bad + 64)) $((scenario_len - bad - 64)) linear $disk $((bad + 64))"
 # leg_set LEG KIND: at once, or when it does not hang any more.
 leg_set() {
 	leg_kinds[$1]=$2
-	[ "${leg_hung[$1]}" = 1 ] || bounded swap_table "${leg_names[$1]}" "$(leg_table "$1")"
+	[ "${leg_hung[$1]}" = 0 ] || return 0
+	leg_table "$1"
+	bounded swap_table "${leg_names[$1]}" "$table"
 }
 
 leg_hang() {
-	dmsetup suspend --noflush --nolockfs "${leg_names[$1]}"
+	dm suspend "${leg_names[$1]}" --noflush --nolockfs
 	leg_hung[$1]=1
 }
 
 leg_unhang() {
 	[ "${leg_hung[$1]}" = 1 ] || return 0
-	swap_table "${leg_names[$1]}" "$(leg_table "$1")"
+	leg_table "$1"
+	swap_table "${leg_names[$1]}" "$table"
 	leg_hung[$1]=0
 }
 
@@ -150,11 +250,11 @@ leg_hurts() {
 # job_start [ARG...]
 # shellcheck disable=SC2120
 job_start() {
-	start_job "$disk" "$(leg_path "$src")" "$(leg_path "$dst")" "${job_args[@]}" "$@"
+	start_job "$disk" "${leg_paths[src]}" "${leg_paths[dst]}" "${job_args[@]}" "$@"
 }
 
 plain_on() { # LEG
-	bounded swap_table "$disk" "0 $scenario_len linear $(leg_path "$1") 0"
+	bounded swap_table "$disk" "0 $scenario_len linear ${leg_paths[$1]} 0"
 }
 
 # The old source is not needed any more, and shows it.
@@ -163,7 +263,7 @@ to_the_other_leg() {
 	plain_on "$dst"
 	src=$dst dst=$old
 	leg_repair "$dst"
-	bio fill "$(leg_path "$dst")" 0 ${scenario_mib}m 77
+	bio fill "${leg_paths[dst]}" 0 ${scenario_mib}m 77
 }
 
 # calm: no completion goes on, and the job can do something: after a pivot it copies back.
@@ -192,8 +292,8 @@ step_set() {
 }
 
 # These may come in any state, and be refused.
-step_pause() { msg "$disk" pause 2> /dev/null || told "	refused"; }
-step_resume() { msg "$disk" resume 2> /dev/null || told "	refused"; }
+step_pause() { msg "$disk" pause || told "	refused"; }
+step_resume() { msg "$disk" resume || told "	refused"; }
 step_fail() {
 	calm
 	bounded msg "$disk" fail || fail "not given up"
@@ -273,17 +373,18 @@ step_suspend() {
 	local nap=$1 begin
 	shift
 	now begin
-	bounded dmsetup suspend "$@" "$disk"
+	bounded dm suspend "$disk" "$@"
 	step_nap "$nap"
-	dmsetup resume "$disk"
+	dm resume "$disk"
 	stalled "$begin"
 }
 
 # Another program that handles the device; it may find it in the middle of something.
 others_load() {
 	local table
-	table=$(dmsetup table "$disk")
-	dmsetup load "$disk" --table "$table" 2> /dev/null && return
+	dm table "$disk"
+	table=$answer
+	dm load "$disk" "$table" && return
 	look
 	[[ ${st[state]} == @(completing|pivoted|finished) || $1 == raw ]] || fail "not loaded again: $table"
 	told "	not loaded: ${st[state]}"
@@ -294,15 +395,15 @@ step_reload() { # NAP calm|raw
 	[ "$2" = raw ] || calm
 	others_load "$2" || return 0
 	step_nap "$1"
-	bounded dmsetup resume "$disk"
+	bounded dm resume "$disk"
 }
 
 step_load_clear() { # NAP
 	others_load raw || return 0
 	step_nap "$1"
 	look
-	if [ "${st[state]}" = ready ]; then refused msg "$disk" complete 100; fi
-	dmsetup clear "$disk"
+	if [ "${st[state]}" = ready ] && dm message "$disk" complete 100; then fail "not refused with another table loaded"; fi
+	dm clear "$disk"
 }
 
 # end complete|finish MS wait|go
@@ -313,7 +414,7 @@ step_end() {
 	look
 	events=${st[events]}
 	most budget_ms "$2"
-	if ! msg "$disk" "$how" "$2" 2> /dev/null; then
+	if ! msg "$disk" "$how" "$2"; then
 		if [ "${st[state]}" = ready ] && [ "${st[paused]}" = 0 ]; then
 			look
 			[ "${st[events]}" != "$events" ] || fail "$how refused though ready"
@@ -333,7 +434,7 @@ step_abort() {
 		calm
 	else
 		# A completion under way ends here, the one way or the other.
-		bounded dmsetup suspend --noflush "$disk"
+		bounded dm suspend "$disk" --noflush
 	fi
 	look
 	old=$dst
@@ -351,7 +452,7 @@ step_abort() {
 	done
 	leg_unhang "$dst"
 	if [ "${leg_claimed[dst]}" = 1 ]; then
-		wait_for 10 can_be_claimed "$(leg_path "$dst")"
+		wait_for 10 can_be_claimed "${leg_paths[dst]}"
 		leg_claimed[dst]=0
 	fi
 	[ "$dst" = "$old" ] || told "	to another destination"
@@ -371,7 +472,7 @@ step_request() {
 		slots[$2]="is-zero $3"
 		;;
 	discard)
-		for leg in "/dev/mapper/$disk" "$(leg_path "$src")" "$(leg_path "$dst")"; do
+		for leg in "/dev/mapper/$disk" "${leg_paths[src]}" "${leg_paths[dst]}"; do
 			[ "$(< "$(queue_dir "$leg")/discard_max_bytes")" != 0 ] || return 0
 		done
 		bounded bio discard "/dev/mapper/$disk" $offset $bytes
@@ -451,7 +552,7 @@ hammer_off() {
 
 # The legs are as the device, all of it.
 legs_are_equal() {
-	compare_legs "$(leg_path "$src")" "$(leg_path "$dst")" $((scenario_mib << 20))
+	compare_legs "${leg_paths[src]}" "${leg_paths[dst]}" $((scenario_mib << 20))
 }
 
 end_ready() { # first|last
@@ -503,13 +604,13 @@ end_finish() { # MS
 	legs_are_equal
 	# What is written now is not in the copy.
 	bounded bio write "/dev/mapper/$disk" 15m 4k 55
-	refused bio verify "$(leg_path "$dst")" 15m 4k 55
+	refused bio verify "${leg_paths[dst]}" 15m 4k 55
 	verify_slots
 }
 
 # Nothing is repaired before.
 end_abort() { # calm|raw
-	if [ "$1" = calm ]; then wait_for 70 over; else bounded dmsetup suspend --noflush "$disk"; fi
+	if [ "$1" = calm ]; then wait_for 70 over; else bounded dm suspend "$disk" --noflush; fi
 	look
 	if [ "${st[state]}" = pivoted ]; then
 		to_the_other_leg
@@ -527,7 +628,7 @@ end_all() {
 	[ "${st[late_writes]:-0}" = 0 ] || wait_for 30 looks late_writes 0
 	dmsetup remove "$disk"
 	for i in 0 1 2; do
-		[ "${leg_claimed[i]}" = 0 ] || wait_for 30 can_be_claimed "$(leg_path "$i")"
+		[ "${leg_claimed[i]}" = 0 ] || wait_for 30 can_be_claimed "${leg_paths[i]}"
 	done
 	wait_for 30 module_idle
 }

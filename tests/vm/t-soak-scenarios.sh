@@ -194,7 +194,7 @@ run_scenario() {
 	stall_ms=0 delay_ms=0 budget_ms=0 hammer_pid='' slots=() steps_log=()
 	[ "$job_first" != "sync none" ] || job_first_equal=1
 	fill_legs
-	dm_new disk "0 $scenario_len linear $(leg_path $src) 0"
+	dm_new disk "0 $scenario_len linear ${leg_paths[src]} 0"
 	: > "$case_dir/guest"
 	told "begin"
 	case $job_first in
@@ -233,13 +233,16 @@ for leg in 0 1 2; do
 	leg_disks+=("$leg_disk")
 	leg_kinds+=(plain)
 	leg_hung+=(0)
-	dm_new leg_name "$(leg_table $leg)"
+	leg_table $leg
+	dm_new leg_name "$table"
 	leg_names+=("$leg_name")
+	leg_paths+=("/dev/mapper/$leg_name")
 done
 [ -z "${BLOCKCOPY_SCENARIO_TRACE:-}" ] || trace_on blockcopy
 # For nap: nothing ever comes.
 mkfifo "$case_dir/silence"
 exec 9<> "$case_dir/silence"
+dm_on
 settled_busy=0
 case_begin=$SECONDS
 for ((seed = first; seed < first + count; seed++)); do
