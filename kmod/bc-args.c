@@ -180,7 +180,7 @@ int bc_args_set(struct bc_args *args, const char *name, const char *word, char *
 	for (k = 0; k < ARRAY_SIZE(keywords); k++)
 		if (keywords[k].live && !strcmp(name, keywords[k].name))
 			return keywords[k].parse(args, word, error);
-	*error = "need bandwidth, buf_size, copy_mode, write_timeout, on_source_error or on_target_error";
+	*error = "need bandwidth, buf_size, copy_mode, write_timeout or an error policy";
 	return -EINVAL;
 }
 

@@ -74,8 +74,8 @@ int bc_args_parse(struct bc_args *args, unsigned int argc, char **argv, char **e
 unsigned int bc_args_format(const struct bc_args *args, char *buf, unsigned int size);
 
 /*
- * Set what may change while the job runs: bandwidth, buf_size, copy_mode, write_timeout and the error
- * policies, by the name and the value of a table line.
+ * Set what may change while the job runs: bandwidth, buf_size, copy_mode, write_timeout and the
+ * error policies, by the name and the value of a table line.
  *
  * Return: 0, or -EINVAL with a sentence in @error (static text) and @args as it was.
  */

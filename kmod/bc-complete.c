@@ -263,13 +263,16 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 	/* What a mirrored write or flush that failed left behind may show only now. */
 	if (bc_bitmap_count(&job->dirty) || !bc_mirror_is_idle(job))
 		goto unlock;
-	if (m->pivot) {
+	/* A finished copy gets no write that comes after its instant. Nothing waits in the tree. */
+	WRITE_ONCE(job->mirrors.mirroring, false);
+	if (m->pivot)
 		WRITE_ONCE(job->truth, &job->destination);
-		/*
-		 * I6: pairs with the full barrier of percpu_ref_tryget_live(), see route().
-		 * Resurrecting the reference orders nothing.
-		 */
-		smp_wmb();
+	/*
+	 * I6: pairs with the full barrier of percpu_ref_tryget_live(), see route(). Resurrecting the
+	 * reference orders nothing.
+	 */
+	smp_wmb();
+	if (m->pivot) {
 		end_completion(job, BC_PIVOTED, BC_EVENT_PIVOTED, BC_ERROR_NONE, &bios);
 	} else {
 		end_completion(job, BC_FINISHED, BC_EVENT_FINISHED, BC_ERROR_NONE, &bios);

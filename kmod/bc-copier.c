@@ -3,8 +3,8 @@
  * The copier: takes dirty regions from the source to the destination.
  *
  * One work item does everything, so nothing here needs a lock. It takes a run of dirty regions that
- * no copy has in flight, claims it, which keeps mirrored guest writes out (I3), clears the bits when
- * those inside have left (I2), and sends pieces of up to 1 MiB on their way: read, look at the
+ * no copy has in flight, claims it, which keeps mirrored guest writes out (I3), clears the bits
+ * when those inside have left (I2), and sends pieces of up to 1 MiB on their way: read, look at the
  * buffer, write. Bios that end put their piece on a list and queue the work.
  * Pieces that came back go first, before anything new is read: on fast devices one buffer then
  * makes the round, warm in the cache.
@@ -270,8 +270,8 @@ static struct bc_copy *find_active(struct bc_copier *c, sector_t start, sector_t
 }
 
 /*
- * I3, I4: where in @region up to @end may nothing be copied now? Return: whether there is such a run
- * of regions, the first of them in *@ret_from and the one after in *@ret_to.
+ * I3, I4: where in @region up to @end may nothing be copied now? Return: whether there is such a
+ * run of regions, the first of them in *@ret_from and the one after in *@ret_to.
  */
 static bool find_taken(struct bc_copier *c, unsigned long region, unsigned long end,
 		       unsigned long *ret_from, unsigned long *ret_to)
@@ -319,8 +319,9 @@ static bool find_run(struct bc_copier *c, unsigned long *ret_region, unsigned lo
 	if (region >= c->careful_from && region < c->careful_to)
 		most = 1;
 	nr = bc_bitmap_run(&job->dirty, region, most);
+	/* A write that became late just now may begin before us; the claim will meet it. */
 	while (nr > 1 && find_taken(c, region + 1, region + nr, &taken, &to))
-		nr = taken - region;
+		nr = taken > region ? taken - region : 1;
 	*ret_region = region;
 	*ret_nr = max(nr, 1UL);
 	return true;
@@ -396,7 +397,6 @@ static void piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int 
 		c->current_copy = NULL;
 	WRITE_ONCE(c->in_flight, c->in_flight + 1);
 	account(&c->piece_bytes, c->piece_bytes + ((u64)sectors << SECTOR_SHIFT));
-	atomic_inc(&c->reads);
 	piece_submit(piece, &job_of(c)->source, REQ_OP_READ);
 }
 
@@ -542,6 +542,21 @@ static struct bc_copy *choose_copy(struct bc_copier *c)
 	return copy;
 }
 
+/*
+ * Count a read before it is known to be wanted: bc_reap() sets "stopped", waits for the reads and
+ * then has the source closed. Pairs with the barrier in bc_copier_stop().
+ */
+static bool begin_read(struct bc_copier *c)
+{
+	atomic_inc(&c->reads);
+	smp_mb__after_atomic();
+	if (!READ_ONCE(c->stopped))
+		return true;
+	if (atomic_dec_and_test(&c->reads))
+		wake_up_all(&c->quiet);
+	return false;
+}
+
 /* Issue one more piece. Return: false when that has to wait for something that will kick. */
 static bool issue(struct bc_copier *c)
 {
@@ -564,6 +579,8 @@ static bool issue(struct bc_copier *c)
 	if (backing_off(c) || (limited && !throttle_allows(c))) {
 		/* Guest writes are not to wait for a time that nobody works in. */
 		withdraw_claims(c);
+		if (c->current_copy)
+			bc_mirror_set_idle(job, &c->current_copy->range, true);
 		return false;
 	}
 	if (limited && c->piece_bytes >= BC_BUSY_BYTES && READ_ONCE(job->mode.modest) &&
@@ -578,7 +595,15 @@ static bool issue(struct bc_copier *c)
 	chunks = bc_pool_get(&c->pool, sectors << SECTOR_SHIFT, READ_ONCE(job->args.buf_size));
 	if (!chunks)
 		return false;
-	if (!c->current_copy)
+	if (!begin_read(c)) {
+		bc_pool_put(&c->pool, chunks, READ_ONCE(job->args.buf_size));
+		withdraw_claims(c);
+		cut_current_copy(c);
+		return false;
+	}
+	if (c->current_copy)
+		bc_mirror_set_idle(job, &copy->range, false);
+	else
 		copy_begin(c, copy);
 	if (limited)
 		bc_throttle_charge(&c->throttle, (u64)sectors << SECTOR_SHIFT);
@@ -644,7 +669,7 @@ static void flush_succeeded(struct bc_copier *c)
 		return;
 	}
 	mutex_lock(&job->lock);
-	if (job->state == BC_COPYING && !c->flush_void)
+	if (job->state == BC_COPYING && !c->flush_void && !bc_mirror_has_error(job))
 		bc_job_set_state(job, BC_READY, BC_EVENT_READY, BC_ERROR_NONE);
 	mutex_unlock(&job->lock);
 }

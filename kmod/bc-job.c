@@ -81,7 +81,7 @@ static void pause_after_error(struct bc_job *job, enum bc_error error)
 	bool was = bc_complete_cancel(job, BC_COPYING, error);
 
 	mutex_lock(&job->lock);
-	if (!job->paused && (job->state == BC_COPYING || job->state == BC_READY)) {
+	if (job->state == BC_READY || (job->state == BC_COPYING && !job->paused)) {
 		WRITE_ONCE(job->paused, true);
 		bc_mode_update(job);
 		if (was)

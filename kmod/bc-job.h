@@ -251,7 +251,7 @@ struct bc_completion {
 
 struct bc_job {
 	struct dm_target *ti;		/* lock; NULL when the table is gone, see bc-reap.c */
-	struct mapped_device *md;	/* to compare only, likewise */
+	struct mapped_device *md;	/* to compare only; NULL, likewise */
 	char name[16];			/* of the device, as dm_device_name() */
 	dev_t devt;
 	sector_t len;

@@ -125,6 +125,25 @@ static void left(struct bc_mirrors *m)
 		bc_copier_kick(&job->copier);
 }
 
+/*
+ * Give it back; what is returned is to be freed by the caller, without the lock. Context: m->lock
+ * held.
+ */
+static struct bc_mirror *mirror_put(struct bc_mirrors *m, struct bc_mirror *mirror,
+				    unsigned int bytes)
+{
+	WRITE_ONCE(m->bytes, m->bytes - bytes);
+	WRITE_ONCE(m->nr, m->nr - 1);
+	if (mirror == m->reserve) {
+		m->reserve_used = false;
+		mirror = NULL;
+	}
+	left(m);
+	if (!m->nr)
+		wake_up_all(&m->quiet);
+	return mirror;
+}
+
 static void mark(struct bc_mirror *mirror)
 {
 	bc_io_mark(mirror->job, mirror->start, mirror->sectors);
@@ -170,6 +189,10 @@ static enum way choose_way(struct bc_job *job, struct bio *bio)
 	if (ranges->nr[BC_RANGE_COPY] &&
 	    bc_range_find(ranges, BIT(BC_RANGE_COPY), io->start, end))
 		return WAIT;
+	/* It marks when it ends, and the copy is repeated. */
+	if (ranges->nr[BC_RANGE_IDLE] &&
+	    bc_range_find(ranges, BIT(BC_RANGE_IDLE), io->start, end))
+		return TO_SOURCE;
 	/*
 	 * The bits can not be cleared while this write is in the tree, as a copy would wait. That
 	 * others set them does no harm.
@@ -223,6 +246,20 @@ void bc_mirror_unclaim(struct bc_job *job, struct bc_range *range)
 	spin_unlock_irq(&m->lock);
 }
 
+void bc_mirror_set_idle(struct bc_job *job, struct bc_range *range, bool idle)
+{
+	enum bc_range_kind kind = idle ? BC_RANGE_IDLE : BC_RANGE_COPY;
+	struct bc_mirrors *m = &job->mirrors;
+
+	if (range->kind == kind)	/* the copier alone changes it */
+		return;
+	spin_lock_irq(&m->lock);
+	bc_range_turn(&m->ranges, range, kind);
+	if (idle)
+		left(m);
+	spin_unlock_irq(&m->lock);
+}
+
 bool bc_mirror_find_late(struct bc_job *job, u64 start, u64 end, u64 *ret_start, u64 *ret_end)
 {
 	struct bc_mirrors *m = &job->mirrors;
@@ -249,6 +286,17 @@ bool bc_mirror_is_idle(struct bc_job *job)
 	idle = !m->nr && !m->error;
 	spin_unlock_irq(&m->lock);
 	return idle;
+}
+
+bool bc_mirror_has_error(struct bc_job *job)
+{
+	struct bc_mirrors *m = &job->mirrors;
+	bool error;
+
+	spin_lock_irq(&m->lock);
+	error = m->error;
+	spin_unlock_irq(&m->lock);
+	return error;
 }
 
 bool bc_mirror_busy(struct bc_job *job)
@@ -338,21 +386,15 @@ static void leg_ended(struct bc_mirror *mirror, enum leg leg, blk_status_t statu
 		guest = take_guest(mirror);
 	}
 	if (over) {
-		if (mirror->late && mirror->sectors) {
-			bc_range_leave(&m->ranges, &mirror->range);
+		if (mirror->late) {
+			WRITE_ONCE(m->nr_late, m->nr_late - 1);
+			if (mirror->sectors)
+				bc_range_leave(&m->ranges, &mirror->range);
 			bc_copier_kick(&job->copier);
 		}
-		WRITE_ONCE(m->bytes, m->bytes - mirror->bytes);
-		WRITE_ONCE(m->nr, m->nr - 1);
 		bio_uninit(&mirror->bios[SOURCE]);
 		bio_uninit(&mirror->bios[DESTINATION]);
-		if (mirror == m->reserve) {
-			m->reserve_used = false;
-			mirror = NULL;
-		}
-		left(m);
-		if (!m->nr)
-			wake_up_all(&m->quiet);
+		mirror = mirror_put(m, mirror, mirror->bytes);
 	}
 	spin_unlock_irqrestore(&m->lock, flags);
 
@@ -416,9 +458,12 @@ static void prepare(struct bc_mirror *mirror, struct bc_job *job, struct bio *gu
 	mirror->since = io->since;
 	mirror->sent_ns = ktime_get_ns();
 
-	/* Nobody polls these. */
+	/*
+	 * Nobody polls these. And one that may not wait has been let in: refused by the source alone
+	 * it would make its region dirty.
+	 */
 	bio_init(source, job->source.bdev, mirror->vecs, NR_VECS,
-		 guest->bi_opf & ~REQ_POLLED);
+		 guest->bi_opf & ~(REQ_POLLED | REQ_NOWAIT));
 	bio_clone_blkg_association(source, guest);
 	source->bi_ioprio = guest->bi_ioprio;
 	source->bi_iter.bi_sector = job->source.start + io->start;
@@ -441,8 +486,22 @@ static unsigned long write_timeout(struct bc_job *job)
 
 static void arm_timer(struct bc_job *job, unsigned long left)
 {
+	struct delayed_work *timer = &job->mirrors.timer;
+
 	/* The timer wheel may be late by an eighth of a long delay: go there in steps. */
-	queue_delayed_work(job->wq, &job->mirrors.timer, left >= 64 ? left - left / 8 : left);
+	if (left >= 64)
+		left -= left / 8;
+	if (!queue_delayed_work(job->wq, timer, left) &&
+	    time_before(jiffies + left, READ_ONCE(timer->timer.expires)))
+		mod_delayed_work(job->wq, timer, left);
+}
+
+/* For one that began to wait then. */
+static void arm_timer_since(struct bc_job *job, unsigned long since)
+{
+	unsigned long timeout = write_timeout(job), age = jiffies - since;
+
+	arm_timer(job, timeout - min(age, timeout));
 }
 
 static void start(struct bc_mirror *mirror, struct bc_job *job, struct bio *guest)
@@ -454,7 +513,7 @@ static void start(struct bc_mirror *mirror, struct bc_job *job, struct bio *gues
 	list_add_tail(&mirror->young, &m->young);
 	list_add_tail(&mirror->to_send, &m->to_send);
 	spin_unlock_irq(&m->lock);
-	arm_timer(job, write_timeout(job));
+	arm_timer_since(job, mirror->since);
 	queue_work(job->copier.wq, &m->send);
 	dm_submit_bio_remap(guest, &mirror->bios[SOURCE]);
 }
@@ -485,54 +544,78 @@ static void send_work(struct work_struct *work)
 /* Context: m->lock held. */
 static void wait(struct bc_job *job, struct bio *bio)
 {
+	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
+
 	bio_list_add(&job->mirrors.waiting, bio);
-	arm_timer(job, write_timeout(job));
+	arm_timer_since(job, io->since);
+}
+
+/*
+ * Decide about @bio, and enter it if it may go. With MIRROR it needs a @mirror for that.
+ *
+ * Context: m->lock held.
+ */
+static enum way enter(struct bc_job *job, struct bio *bio, bool nowait, struct bc_mirror *mirror)
+{
+	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
+	enum way way = choose_way(job, bio);
+
+	if (way == WAIT && !nowait)
+		wait(job, bio);
+	else if (way == TO_SOURCE || (way == MIRROR && mirror))
+		bc_range_enter(&job->mirrors.ranges, &io->range,
+			       way == MIRROR ? BC_RANGE_MIRROR : BC_RANGE_SOURCE, io->start,
+			       io->start + io->sectors);
+	return way;
 }
 
 int bc_mirror_map(struct bc_job *job, struct bio *bio)
 {
 	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
-	struct bc_mirrors *m = &job->mirrors;
+	unsigned int bytes = bio_op(bio) == REQ_OP_WRITE ? bio->bi_iter.bi_size : 0;
 	bool nowait = bio->bi_opf & REQ_NOWAIT;	/* one that waits may be gone any moment */
-	struct bc_mirror *mirror;
+	struct bc_mirrors *m = &job->mirrors;
+	struct bc_mirror *mirror = NULL, *unused;
 	enum way way;
 
 	io->marks = false;
 	io->tracked = false;
 	spin_lock_irq(&m->lock);
-	way = choose_way(job, bio);
-	if (way == WAIT && !nowait)
-		wait(job, bio);
-	else if (way != WAIT)
-		bc_range_enter(&m->ranges, &io->range,
-			       way == MIRROR ? BC_RANGE_MIRROR : BC_RANGE_SOURCE, io->start,
-			       io->start + io->sectors);
+	way = enter(job, bio, nowait, NULL);
 	spin_unlock_irq(&m->lock);
 
+	/* Memory before the range: one that has to wait for memory keeps nobody out meanwhile. */
+	while (way == MIRROR && !mirror) {
+		mirror = mirror_get(m, bytes);
+		spin_lock_irq(&m->lock);
+		unused = mirror;
+		if (mirror) {
+			way = enter(job, bio, nowait, mirror);
+			unused = way == MIRROR ? NULL : mirror_put(m, mirror, bytes);
+		} else if (m->reserve_used) {
+			/* Who has the reserve wakes us. */
+			way = WAIT;
+			if (!nowait)
+				wait(job, bio);
+		}
+		spin_unlock_irq(&m->lock);
+		if (unused)
+			mirror_free(unused);
+	}
+
 	switch (way) {
-	case WAIT:
+	case MIRROR:
+		start(mirror, job, bio);
 		break;
 	case TO_SOURCE:
 		io->marks = true;
 		io->tracked = true;
 		return DM_MAPIO_REMAPPED;
-	case MIRROR:
-		mirror = mirror_get(m, bio_op(bio) == REQ_OP_WRITE ? bio->bi_iter.bi_size : 0);
-		if (mirror) {
-			start(mirror, job, bio);
-			return DM_MAPIO_SUBMITTED;
-		}
-		/* Those that have the memory wake it. They may have ended just now. */
-		spin_lock_irq(&m->lock);
-		bc_range_leave(&m->ranges, &io->range);
-		if (!nowait)
-			wait(job, bio);
-		left(m);
-		spin_unlock_irq(&m->lock);
+	case WAIT:
+		if (nowait)
+			bio_wouldblock_error(bio);
 		break;
 	}
-	if (nowait)
-		bio_wouldblock_error(bio);
 	return DM_MAPIO_SUBMITTED;
 }
 
@@ -572,18 +655,29 @@ static void retry_work(struct work_struct *work)
 {
 	struct bc_mirrors *m = container_of(work, struct bc_mirrors, retry);
 	struct bc_job *job = job_of(m);
-	struct bio_list bios;
+	struct bio_list bios = BIO_EMPTY_LIST;
+	unsigned int nr;
 	struct bio *bio;
 
 	spin_lock_irq(&m->lock);
-	bios = m->waiting;
-	bio_list_init(&m->waiting);
+	nr = bio_list_size(&m->waiting);
+	if (!READ_ONCE(m->mirroring)) {
+		bio_list_merge(&bios, &m->waiting);
+		bio_list_init(&m->waiting);
+	}
 	spin_unlock_irq(&m->lock);
+	send_to_source(job, &bios);
 
-	while (READ_ONCE(m->mirroring) && (bio = bio_list_pop(&bios)))
+	/* One at a time: those that wait have to be where the timer finds them. */
+	while (nr--) {
+		spin_lock_irq(&m->lock);
+		bio = bio_list_pop(&m->waiting);
+		spin_unlock_irq(&m->lock);
+		if (!bio)
+			return;
 		if (bc_mirror_map(job, bio) == DM_MAPIO_REMAPPED)
 			dm_submit_bio_remap(bio, NULL);
-	send_to_source(job, &bios);
+	}
 }
 
 /*
@@ -601,6 +695,7 @@ static struct bio *make_late(struct bc_mirror *mirror)
 	struct bc_io *io = dm_per_bio_data(mirror->guest, sizeof(*io));
 
 	mirror->late = true;
+	WRITE_ONCE(m->nr_late, m->nr_late + 1);
 	WRITE_ONCE(m->timeouts, m->timeouts + 1);
 	if (mirror->sectors) {
 		mark(mirror);	/* I1: before the guest is acknowledged */
@@ -618,13 +713,14 @@ static unsigned int expire(struct bc_job *job, unsigned long timeout)
 {
 	struct bio_list late = BIO_EMPTY_LIST, waited = BIO_EMPTY_LIST, waiting;
 	struct bc_mirrors *m = &job->mirrors;
-	unsigned long age, oldest = 0, now = jiffies;
+	unsigned long age, oldest = 0, now;
 	struct bc_mirror *mirror, *tmp;
 	unsigned int nr = 0;
 	struct bc_io *io;
 	struct bio *bio;
 
 	spin_lock_irq(&m->lock);
+	now = jiffies;
 	list_for_each_entry_safe(mirror, tmp, &m->young, young) {
 		age = now - mirror->since;
 		/* What waits for the source only is not ours to end. */

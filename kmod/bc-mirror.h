@@ -54,6 +54,7 @@ struct bc_mirrors {
 	bool reserve_used;
 	unsigned int max_sectors;	/* of one mirrored write with data */
 	unsigned int nr;		/* mirrored writes of which a leg has not ended; shown */
+	unsigned int nr_late;		/* of them, whose guests do not wait; shown */
 	u64 bytes;			/* private copies */
 	blk_status_t error;		/* of the destination, for the copier to see to */
 	bool flush_failed;		/* likewise */
@@ -99,6 +100,7 @@ void bc_mirror_retry(struct bc_job *job);
  * errors of those that were. Context: process.
  */
 bool bc_mirror_is_idle(struct bc_job *job);
+bool bc_mirror_has_error(struct bc_job *job);
 
 /* Has the guest mirrored something lately? Context: any. */
 bool bc_mirror_busy(struct bc_job *job);
@@ -114,7 +116,10 @@ void bc_mirror_claim(struct bc_job *job, struct bc_range *range, u64 start, u64 
 enum bc_claim bc_mirror_claim_state(struct bc_job *job, struct bc_range *range);
 void bc_mirror_unclaim(struct bc_job *job, struct bc_range *range);
 
-/* Is there a late write in @start up to @end? The first one's regions are in *@ret_start, *@ret_end. */
+/* A copy that has begun stands still, or goes on: writes do not wait for it meanwhile. */
+void bc_mirror_set_idle(struct bc_job *job, struct bc_range *range, bool idle);
+
+/* Is there a late write in @start up to @end? Return: its regions in *@ret_start, *@ret_end. */
 bool bc_mirror_find_late(struct bc_job *job, u64 start, u64 end, u64 *ret_start, u64 *ret_end);
 
 #endif /* BC_MIRROR_H */

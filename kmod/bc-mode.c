@@ -97,6 +97,7 @@ void bc_mode_fall_back(struct bc_job *job)
 		mode->hold_off_s = clamp(mode->hold_off_s * 2, HOLD_OFF_MIN_S, HOLD_OFF_MAX_S);
 		mode->hold_off_until = jiffies + mode->hold_off_s * HZ;
 		mode->held_off = true;
+		mode->copied_before = READ_ONCE(job->copier.copied_bytes);
 		mode->behind = false;
 		mode->stalled = 0;
 		mode->slow = 0;
@@ -135,6 +136,13 @@ static bool stalled_window(struct bc_job *job, u64 dirty, u64 copied)
 	return dirty && gained <= copied / 8;
 }
 
+/* Does the destination answer? Nothing is late, and the copier has got on or has nothing there. */
+static bool answers(struct bc_job *job)
+{
+	return !READ_ONCE(job->mirrors.nr_late) &&
+	       (!READ_ONCE(job->copier.in_flight) || job->mode.copied != job->mode.copied_before);
+}
+
 static void look(struct bc_job *job)
 {
 	struct bc_mode *mode = &job->mode;
@@ -144,7 +152,7 @@ static void look(struct bc_job *job)
 
 	mode->dirty = dirty;
 	mode->copied += copied;
-	mode->stalled = stalled ? mode->stalled + 1 : 0;
+	mode->stalled = stalled && !job->paused ? mode->stalled + 1 : 0;
 	mode->slow = slow_window(job) ? mode->slow + 1 : 0;
 
 	if (mode->held_off) {
@@ -154,8 +162,7 @@ static void look(struct bc_job *job)
 			       job->name);
 			bc_job_event(job, BC_EVENT_FALLING_BEHIND);
 		}
-		if (time_before(jiffies, mode->hold_off_until) ||
-		    READ_ONCE(job->mirrors.ranges.nr[BC_RANGE_LATE]))
+		if (time_before(jiffies, mode->hold_off_until) || !answers(job))
 			return;
 		mode->held_off = false;
 		mode->stalled = 0;
@@ -175,15 +182,15 @@ static void mode_tick(struct work_struct *work)
 	bool slow = false;
 
 	mutex_lock(&job->lock);
-	if (time_before(jiffies, mode->window_ends)) {
-		bc_mode_update(job);
-	} else {
+	if (!time_before(jiffies, mode->window_ends)) {
 		mode->window_ends = jiffies + WINDOW;
 		if (job->state == BC_COPYING || job->state == BC_READY) {
 			look(job);
 			slow = mode->slow >= WINDOWS;
 		}
 	}
+	/* A change may have been put off until the destination's queue is short. */
+	bc_mode_update(job);
 	if (job->state != BC_PIVOTED && job->state != BC_FINISHED)
 		queue_delayed_work(job->wq, &mode->tick,
 				   max_t(long, mode->window_ends - jiffies, 1));

@@ -2,10 +2,10 @@
 /*
  * When guest writes are mirrored: the copy mode, and what the destination allows.
  *
- * "auto" looks once a second. It goes to mirroring when the guest makes most of what is copied dirty
- * again, and back when the destination makes guest writes wait for long. A time-out ends mirroring
- * at once, in "write-blocking" as well; it is tried again after a hold-off that doubles with each
- * time, 5 to 60 s. Copying goes on all the time. When dirty regions do not become fewer during a
+ * "auto" looks once a second. It goes to mirroring when the guest makes most of what is copied
+ * dirty again, and back when the destination makes guest writes wait for long. A time-out ends
+ * mirroring at once, in "write-blocking" as well; it is tried again after a hold-off that doubles
+ * with each time, 5 to 60 s. Copying goes on all the time. When dirty regions do not become fewer during a
  * hold-off, bounded latency and convergence are not to be had together: the guest wins, and the
  * event "falling-behind" says so.
  */
@@ -32,6 +32,7 @@ struct bc_mode {
 	unsigned long window_ends;	/* jiffies */
 	u64 dirty;			/* bytes, at the end of the last window */
 	u64 copied;
+	u64 copied_before;		/* the hold-off */
 	u64 latency_ns;
 	u64 latency_nr;
 	struct delayed_work tick;

@@ -3,9 +3,9 @@
  * The end of a job whose table goes.
  *
  * A destination that does not answer must not keep the device from its new table, nor the command
- * that loaded it from going on. What is in flight there can not be called back, though, and needs its
- * memory: such a job lives on without a table until the last answer has come. It keeps the module
- * loaded and the destination claimed, so that nobody else begins to use it meanwhile.
+ * that loaded it from going on. What is in flight there can not be called back, though, and needs
+ * its memory: such a job lives on without a table until the last answer has come. It keeps the
+ * module loaded and the destination claimed, so that nobody else begins to use it meanwhile.
  */
 #include <linux/module.h>
 

@@ -19,9 +19,13 @@ static u64 generations;
 static bool legs_overlap(const struct bc_leg *a, sector_t a_len,
 			 const struct bc_leg *b, sector_t b_len)
 {
-	sector_t a_start = get_start_sect(a->bdev) + a->start;
-	sector_t b_start = get_start_sect(b->bdev) + b->start;
+	sector_t a_start, b_start;
 
+	/* That of a job without a table is the guest's again. */
+	if (!a->bdev || !b->bdev)
+		return false;
+	a_start = get_start_sect(a->bdev) + a->start;
+	b_start = get_start_sect(b->bdev) + b->start;
 	return a->bdev->bd_disk == b->bdev->bd_disk &&
 	       a_start < b_start + b_len && b_start < a_start + a_len;
 }
@@ -124,6 +128,8 @@ void bc_registry_bury(struct bc_job *job)
 {
 	mutex_lock(&registry_mutex);
 	WRITE_ONCE(job->live, false);
+	job->md = NULL;
+	job->source.bdev = NULL;
 	mutex_unlock(&registry_mutex);
 }
 
@@ -134,7 +140,7 @@ bool bc_registry_has_older(struct bc_job *job)
 
 	mutex_lock(&registry_mutex);
 	list_for_each_entry(other, &jobs, registered)
-		older |= other->md == job->md && other->generation < job->generation &&
+		older |= (!other->md || other->md == job->md) && other->generation < job->generation &&
 			 legs_overlap(&job->destination, job->len, &other->destination, other->len);
 	mutex_unlock(&registry_mutex);
 	return older;

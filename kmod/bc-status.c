@@ -50,7 +50,7 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	DMEMIT(" mirrored_bytes %llu write_timeout %u late_writes %u timeouts %llu",
 	       (unsigned long long)READ_ONCE(job->mirrors.mirrored_bytes),
 	       READ_ONCE(job->args.write_timeout),
-	       READ_ONCE(job->mirrors.ranges.nr[BC_RANGE_LATE]),
+	       READ_ONCE(job->mirrors.nr_late),
 	       (unsigned long long)READ_ONCE(job->mirrors.timeouts));
 	DMEMIT(" dirty_bytes %llu inflight_bytes %llu copied_bytes %llu",
 	       (unsigned long long)dirty, (unsigned long long)in_flight,

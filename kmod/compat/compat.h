@@ -17,8 +17,8 @@ typedef fmode_t blk_mode_t;
 #endif
 
 /*
- * 6.1 to 6.4: there is no file, only the device that is open; it goes by that name. Exclusive with a
- * holder, as in the newest.
+ * 6.1 to 6.4: there is no file, only the device that is open; it goes by that name. Exclusive with
+ * a holder, as in the newest.
  */
 #ifndef BC_HAVE_BDEV_FILE
 #include <linux/blkdev.h>
@@ -36,7 +36,8 @@ static inline struct file *bdev_file_open_by_dev(dev_t dev, blk_mode_t mode, voi
 
 	bdev = blkdev_get_by_dev(dev, mode | (holder ? FMODE_EXCL : 0), holder);
 	/* The lowest bit keeps for bdev_fput() that it is exclusive. */
-	return IS_ERR(bdev) ? ERR_CAST(bdev) : (struct file *)((unsigned long)bdev | !!holder);
+	return IS_ERR(bdev) ? ERR_CAST(bdev) :
+			      (struct file *)((unsigned long)bdev | (holder ? 1UL : 0UL));
 }
 
 static inline void bdev_fput(struct file *file)
