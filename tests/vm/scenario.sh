@@ -14,7 +14,7 @@ leg_names=()
 leg_paths=()
 leg_kinds=()
 leg_hung=()
-leg_claimed=()	# a job that was aborted may still have it
+leg_claimed=()	# a job whose table is gone may still have it
 
 #
 # The device mapper's ioctls
@@ -106,13 +106,6 @@ swap_table() { # NAME TABLE
 
 msg() { # NAME MESSAGE...
 	dm message "$@"
-}
-
-start_job() { # NAME SRC DST [ARG...]
-	local name=$1 from=$2 to=$3
-	shift 3
-	dm load "$name" "0 $scenario_len blockcopy $from 0 $to 0 $REGION $# $*"
-	dm resume "$name"
 }
 
 #
@@ -250,7 +243,15 @@ leg_hurts() {
 # job_start [ARG...]
 # shellcheck disable=SC2120
 job_start() {
-	start_job "$disk" "${leg_paths[src]}" "${leg_paths[dst]}" "${job_args[@]}" "$@"
+	local words=("${job_args[@]}" "$@")
+	local table="0 $scenario_len blockcopy ${leg_paths[src]} 0 ${leg_paths[dst]} 0 $REGION ${#words[@]} ${words[*]}"
+	if [ "${leg_claimed[dst]}" = 1 ]; then
+		wait_for 20 dm load "$disk" "$table"
+		leg_claimed[dst]=0
+	else
+		dm load "$disk" "$table"
+	fi
+	dm resume "$disk"
 }
 
 plain_on() { # LEG
@@ -386,7 +387,9 @@ others_load() {
 	table=$answer
 	dm load "$disk" "$table" && return
 	look
-	[[ ${st[state]} == @(completing|pivoted|finished) || $1 == raw ]] || fail "not loaded again: $table"
+	# One that is being taken down and waits for a destination that hung keeps new ones off it.
+	[[ ${st[state]} == @(completing|pivoted|finished) || $1 == raw || ${leg_claimed[dst]} == 1 ]] ||
+		fail "not loaded again: $table"
 	told "	not loaded: ${st[state]}"
 	return 1
 }
@@ -395,6 +398,7 @@ step_reload() { # NAP calm|raw
 	[ "$2" = raw ] || calm
 	others_load "$2" || return 0
 	step_nap "$1"
+	[ "${leg_hung[dst]}" = 0 ] || leg_claimed[dst]=1
 	bounded dm resume "$disk"
 }
 
@@ -451,10 +455,6 @@ step_abort() {
 		[ "$i" = "$src" ] || [ "${leg_hung[i]}" = 1 ] || { [ "$2" = other ] && [ "$i" = "$old" ]; } || dst=$i
 	done
 	leg_unhang "$dst"
-	if [ "${leg_claimed[dst]}" = 1 ]; then
-		wait_for 10 can_be_claimed "${leg_paths[dst]}"
-		leg_claimed[dst]=0
-	fi
 	[ "$dst" = "$old" ] || told "	to another destination"
 	job_start
 }
