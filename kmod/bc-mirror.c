@@ -21,7 +21,7 @@
 /* "Lately", for bc_mirror_busy(). */
 #define BUSY		(HZ / 10 + 1)
 
-enum leg { SOURCE, DESTINATION, NR_LEGS };
+enum leg { SOURCE, DESTINATION };
 
 #define BOTH_LEGS	(BIT(SOURCE) | BIT(DESTINATION))
 
@@ -41,7 +41,8 @@ struct bc_mirror {
 	unsigned int bytes;		/* of the private copy */
 	unsigned int order;		/* of a chunk */
 	unsigned int nr_chunks;
-	struct bio bios[NR_LEGS];
+	struct bio source_bio;
+	struct bio destination_bio;
 	struct bio_vec vecs[NR_VECS];	/* shared by both bios */
 	struct page *chunks[NR_VECS];
 };
@@ -346,14 +347,14 @@ static void destination_ended(struct bc_mirror *mirror, blk_status_t status)
 			   m->mirrored_bytes + ((u64)mirror->sectors << SECTOR_SHIFT));
 		return;
 	}
-	if (bio_op(&mirror->bios[DESTINATION]) == REQ_OP_WRITE_ZEROES &&
+	if (bio_op(&mirror->destination_bio) == REQ_OP_WRITE_ZEROES &&
 	    (status == BLK_STS_NOTSUPP || status == BLK_STS_TARGET)) {
 		WRITE_ONCE(job->copier.zeroes_work, false);
 		return;
 	}
 	m->error = m->error ?: status;
 	/* One that is durable may be a write and a flush, of everything. */
-	m->flush_failed |= !mirror->sectors || (mirror->bios[DESTINATION].bi_opf & REQ_FUA);
+	m->flush_failed |= !mirror->sectors || (mirror->destination_bio.bi_opf & REQ_FUA);
 	bc_copier_kick(&job->copier);
 }
 
@@ -392,8 +393,8 @@ static void leg_ended(struct bc_mirror *mirror, enum leg leg, blk_status_t statu
 				bc_range_leave(&m->ranges, &mirror->range);
 			bc_copier_kick(&job->copier);
 		}
-		bio_uninit(&mirror->bios[SOURCE]);
-		bio_uninit(&mirror->bios[DESTINATION]);
+		bio_uninit(&mirror->source_bio);
+		bio_uninit(&mirror->destination_bio);
 		mirror = mirror_put(m, mirror, mirror->bytes);
 	}
 	spin_unlock_irqrestore(&m->lock, flags);
@@ -421,7 +422,7 @@ static void destination_bio_end(struct bio *bio)
 
 static void add_data(struct bc_mirror *mirror, struct bio *guest)
 {
-	struct bio *source = &mirror->bios[SOURCE], *destination = &mirror->bios[DESTINATION];
+	struct bio *source = &mirror->source_bio, *destination = &mirror->destination_bio;
 	unsigned int left = mirror->sectors << SECTOR_SHIFT, n, i;
 
 	if (bio_op(guest) != REQ_OP_WRITE || !left) {
@@ -445,7 +446,7 @@ static void prepare(struct bc_mirror *mirror, struct bc_job *job, struct bio *gu
 	const blk_opf_t kept = REQ_OP_MASK | REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE | REQ_FUA |
 			       REQ_PREFLUSH | REQ_NOUNMAP;
 	struct bc_io *io = dm_per_bio_data(guest, sizeof(*io));
-	struct bio *source = &mirror->bios[SOURCE], *destination = &mirror->bios[DESTINATION];
+	struct bio *source = &mirror->source_bio, *destination = &mirror->destination_bio;
 
 	mirror->job = job;
 	mirror->guest = guest;
@@ -515,7 +516,7 @@ static void start(struct bc_mirror *mirror, struct bc_job *job, struct bio *gues
 	spin_unlock_irq(&m->lock);
 	arm_timer_since(job, mirror->since);
 	queue_work(job->copier.wq, &m->send);
-	dm_submit_bio_remap(guest, &mirror->bios[SOURCE]);
+	dm_submit_bio_remap(guest, &mirror->source_bio);
 }
 
 static void send_work(struct work_struct *work)
@@ -537,7 +538,7 @@ static void send_work(struct work_struct *work)
 		if (late)
 			leg_ended(mirror, DESTINATION, BLK_STS_TIMEOUT, false);
 		else
-			submit_bio_noacct(&mirror->bios[DESTINATION]);
+			submit_bio_noacct(&mirror->destination_bio);
 	}
 }
 
