@@ -355,6 +355,7 @@ step_hang() {
 	local begin
 	look
 	[ "${st[state]}" = completing ] || calm
+	[ "${st[mirroring]:-0}" = 0 ] || told "	while mirroring"
 	now begin
 	leg_hang "$dst"
 	# It may have been just before the flip.
@@ -434,6 +435,8 @@ step_end() {
 step_abort() {
 	local old i begin
 	now begin
+	look
+	[ "${st[late_writes]:-0}" = 0 ] || told "	${st[late_writes]} late"
 	if [ "$1" = calm ]; then
 		calm
 	else
@@ -625,6 +628,7 @@ end_all() {
 	local i
 	repair_all
 	look
+	[ "${st[timeouts]:-0}" = 0 ] || told "	${st[timeouts]} time-outs, ${st[late_writes]} late"
 	[ "${st[late_writes]:-0}" = 0 ] || wait_for 30 looks late_writes 0
 	dmsetup remove "$disk"
 	for i in 0 1 2; do

@@ -58,7 +58,7 @@ pick() { # VAR WORD...
 	printf -v "$1" %s "${@:_n + 2:1}"
 }
 
-modes=(background write-blocking auto auto)
+modes=(background write-blocking write-blocking auto)
 policies=(report ignore enospc stop)
 timeouts=(50 100 200 500 1000 2000)
 rates=(0 0 2000000 16000000 64000000)
@@ -119,6 +119,9 @@ draw_step() {
 		pick b "${budgets[@]}"
 		pick c wait go
 		step="end $a $b $c"
+		# It is refused before the job is ready, which needs no more than a few tests.
+		pick a yes yes no
+		[ "$a" = no ] || steps+=(ready)
 		;;
 	abort)
 		pick a calm raw
