@@ -364,6 +364,8 @@ guest_on() {
 	local -n _pid=$1
 	local name=$2
 	shift 2
+	# That of an earlier one says "running" already.
+	rm -f "$case_dir/hammer-$name"
 	# shellcheck disable=SC2086
 	hammer "$@" "/dev/mapper/$name" $GUEST_RANGE > "$case_dir/hammer-$name" 2>&1 &
 	_pid=$!
