@@ -28,11 +28,14 @@ command -v xxd > /dev/null || measured() {
 	grep ' dm_table_load ' $measurements | tail -n 1 | cut -d ' ' -f 6 | sed 's/../\\x&/g' | xargs -0 printf '%b'
 }
 
+version=$(dmsetup targets | sed -n 's/^blockcopy *v//p')
+[ -n "$version" ] || fail "no version: $(dmsetup targets)"
+
 check "a job that never ran is measured"
 dmsetup load "$disk" --table "$(job_table "$src" "$dst" "$len" bandwidth 1000)"
 line=$(measured)
 echo "  $line"
-[[ $line == *"target_name=blockcopy,target_version=0.1.0,source_device_name=$(devno "$src"),source_start=0,"* ]] ||
+[[ $line == *"target_name=blockcopy,target_version=$version,source_device_name=$(devno "$src"),source_start=0,"* ]] ||
 	fail "source: $line"
 [[ $line == *",destination_device_name=$(devno "$dst"),destination_start=0,region_sectors=128,copy_mode=auto,"* ]] ||
 	fail "destination: $line"

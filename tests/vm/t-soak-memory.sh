@@ -1,11 +1,11 @@
 #!/bin/bash
 # description: a job on the swap device of a guest that has too little memory, with allocations that fail: no deadlock, forward progress
 # kernels: 6.1 6.12
-# ci: 6.12
+# ci: none
 # tier: full
 # mem: 512M
 # disks: 1G 1G
-# timeout: 400
+# timeout: 1200
 # log-ok: page allocation failure|Out of memory|oom-kill|oom_reaper|FAULT_INJECTION|Call Trace
 # shellcheck source=cases.sh disable=SC2154
 . "$BLOCKCOPY_CHECKOUT/tests/vm/cases.sh"
