@@ -28,7 +28,7 @@ sample() {
 check "background is not ready after $seconds s"
 hot_guest
 begin=$(now_ms)
-start_job "$disk" "$src" "$dst" copy_mode background sync none write_timeout 10000
+start_job "$disk" "$src" "$dst" copy_mode background write_timeout 10000
 while [ $(($(now_ms) - begin)) -lt $((seconds * 1000)) ]; do
 	sample background
 	sleep 0.25
@@ -36,6 +36,7 @@ done
 dirty=$(status_value "$disk" dirty_bytes)
 echo "  dirty after $seconds s: $((dirty >> 20)) MiB"
 [ "$dirty" -gt $((1 << 20)) ] || skip "this machine's guest is slower than the destination"
+expect_status "$disk" ready 0
 
 check "auto goes to mirroring, from where dirty only becomes less, and becomes actively synced"
 msg "$disk" set copy_mode auto
