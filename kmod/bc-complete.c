@@ -268,8 +268,8 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 	if (m->pivot)
 		WRITE_ONCE(job->truth, &job->destination);
 	/*
-	 * I6: pairs with the full barrier of percpu_ref_tryget_live(), see route(). Resurrecting the
-	 * reference orders nothing.
+	 * I6: pairs with the full barrier of percpu_ref_tryget_live(), see route(). Resurrecting
+	 * the reference orders nothing.
 	 */
 	smp_wmb();
 	if (m->pivot) {

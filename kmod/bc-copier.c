@@ -544,12 +544,12 @@ static struct bc_copy *choose_copy(struct bc_copier *c)
 
 /*
  * Count a read before it is known to be wanted: bc_reap() sets "stopped", waits for the reads and
- * then has the source closed. Pairs with the barrier in bc_copier_stop().
+ * then has the source closed.
  */
 static bool begin_read(struct bc_copier *c)
 {
 	atomic_inc(&c->reads);
-	smp_mb__after_atomic();
+	smp_mb__after_atomic();	/* pairs with bc_copier_stop(): one of us sees the other */
 	if (!READ_ONCE(c->stopped))
 		return true;
 	if (atomic_dec_and_test(&c->reads))

@@ -30,7 +30,7 @@ struct bc_mirror {
 	struct list_head to_send;	/* bc_mirrors.to_send */
 	struct bc_job *job;
 	struct bio *guest;		/* NULL when acknowledged */
-	struct bc_range range;		/* when late; before, that of the guest's bc_io is entered */
+	struct bc_range range;		/* when late; before, the guest's bc_io has it */
 	sector_t start;
 	unsigned int sectors;		/* 0 for a flush */
 	unsigned int ended;		/* mask of legs */
@@ -41,8 +41,8 @@ struct bc_mirror {
 	unsigned int bytes;		/* of the private copy */
 	unsigned int order;		/* of a chunk */
 	unsigned int nr_chunks;
-	struct bio source_bio;
-	struct bio destination_bio;
+	struct bio *source_bio;		/* both are in the memory behind this */
+	struct bio *destination_bio;
 	struct bio_vec vecs[NR_VECS];	/* shared by both bios */
 	struct page *chunks[NR_VECS];
 };
@@ -65,11 +65,14 @@ static void mirror_free(struct bc_mirror *mirror)
 
 static struct bc_mirror *mirror_alloc(unsigned int bytes, gfp_t gfp)
 {
-	struct bc_mirror *mirror = kzalloc(sizeof(*mirror), gfp | __GFP_NOWARN);
+	struct bc_mirror *mirror;
 	unsigned int left = bytes;
 
+	mirror = kzalloc(sizeof(*mirror) + 2 * sizeof(struct bio), gfp | __GFP_NOWARN);
 	if (!mirror)
 		return NULL;
+	mirror->source_bio = (struct bio *)(mirror + 1);
+	mirror->destination_bio = mirror->source_bio + 1;
 	mirror->order = bytes ? get_order(DIV_ROUND_UP(bytes, NR_VECS)) : 0;
 	while (left) {
 		struct page *page = alloc_pages(gfp | __GFP_NOWARN | __GFP_COMP, mirror->order);
@@ -347,14 +350,14 @@ static void destination_ended(struct bc_mirror *mirror, blk_status_t status)
 			   m->mirrored_bytes + ((u64)mirror->sectors << SECTOR_SHIFT));
 		return;
 	}
-	if (bio_op(&mirror->destination_bio) == REQ_OP_WRITE_ZEROES &&
+	if (bio_op(mirror->destination_bio) == REQ_OP_WRITE_ZEROES &&
 	    (status == BLK_STS_NOTSUPP || status == BLK_STS_TARGET)) {
 		WRITE_ONCE(job->copier.zeroes_work, false);
 		return;
 	}
 	m->error = m->error ?: status;
 	/* One that is durable may be a write and a flush, of everything. */
-	m->flush_failed |= !mirror->sectors || (mirror->destination_bio.bi_opf & REQ_FUA);
+	m->flush_failed |= !mirror->sectors || (mirror->destination_bio->bi_opf & REQ_FUA);
 	bc_copier_kick(&job->copier);
 }
 
@@ -393,8 +396,8 @@ static void leg_ended(struct bc_mirror *mirror, enum leg leg, blk_status_t statu
 				bc_range_leave(&m->ranges, &mirror->range);
 			bc_copier_kick(&job->copier);
 		}
-		bio_uninit(&mirror->source_bio);
-		bio_uninit(&mirror->destination_bio);
+		bio_uninit(mirror->source_bio);
+		bio_uninit(mirror->destination_bio);
 		mirror = mirror_put(m, mirror, mirror->bytes);
 	}
 	spin_unlock_irqrestore(&m->lock, flags);
@@ -422,7 +425,7 @@ static void destination_bio_end(struct bio *bio)
 
 static void add_data(struct bc_mirror *mirror, struct bio *guest)
 {
-	struct bio *source = &mirror->source_bio, *destination = &mirror->destination_bio;
+	struct bio *source = mirror->source_bio, *destination = mirror->destination_bio;
 	unsigned int left = mirror->sectors << SECTOR_SHIFT, n, i;
 
 	if (bio_op(guest) != REQ_OP_WRITE || !left) {
@@ -446,7 +449,7 @@ static void prepare(struct bc_mirror *mirror, struct bc_job *job, struct bio *gu
 	const blk_opf_t kept = REQ_OP_MASK | REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE | REQ_FUA |
 			       REQ_PREFLUSH | REQ_NOUNMAP;
 	struct bc_io *io = dm_per_bio_data(guest, sizeof(*io));
-	struct bio *source = &mirror->source_bio, *destination = &mirror->destination_bio;
+	struct bio *source = mirror->source_bio, *destination = mirror->destination_bio;
 
 	mirror->job = job;
 	mirror->guest = guest;
@@ -460,8 +463,8 @@ static void prepare(struct bc_mirror *mirror, struct bc_job *job, struct bio *gu
 	mirror->sent_ns = ktime_get_ns();
 
 	/*
-	 * Nobody polls these. And one that may not wait has been let in: refused by the source alone
-	 * it would make its region dirty.
+	 * Nobody polls these. And one that may not wait has been let in: refused by the source
+	 * alone it would make its region dirty.
 	 */
 	bio_init(source, job->source.bdev, mirror->vecs, NR_VECS,
 		 guest->bi_opf & ~(REQ_POLLED | REQ_NOWAIT));
@@ -516,7 +519,7 @@ static void start(struct bc_mirror *mirror, struct bc_job *job, struct bio *gues
 	spin_unlock_irq(&m->lock);
 	arm_timer_since(job, mirror->since);
 	queue_work(job->copier.wq, &m->send);
-	dm_submit_bio_remap(guest, &mirror->source_bio);
+	dm_submit_bio_remap(guest, mirror->source_bio);
 }
 
 static void send_work(struct work_struct *work)
@@ -538,7 +541,7 @@ static void send_work(struct work_struct *work)
 		if (late)
 			leg_ended(mirror, DESTINATION, BLK_STS_TIMEOUT, false);
 		else
-			submit_bio_noacct(&mirror->destination_bio);
+			submit_bio_noacct(mirror->destination_bio);
 	}
 }
 

@@ -140,7 +140,8 @@ bool bc_registry_has_older(struct bc_job *job)
 
 	mutex_lock(&registry_mutex);
 	list_for_each_entry(other, &jobs, registered)
-		older |= (!other->md || other->md == job->md) && other->generation < job->generation &&
+		older |= (!other->md || other->md == job->md) &&
+			 other->generation < job->generation &&
 			 legs_overlap(&job->destination, job->len, &other->destination, other->len);
 	mutex_unlock(&registry_mutex);
 	return older;

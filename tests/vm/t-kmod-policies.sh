@@ -38,7 +38,8 @@ ended() {
 }
 
 for leg in source target; do
-	[ $leg = source ] && device=$from disk_of=$src || device=$to disk_of=$dst
+	device=$to disk_of=$dst error=target-write
+	[ $leg = target ] || device=$from disk_of=$src error=source-read
 
 	check "$leg, ignore: all but the bad region is copied; it is tried again, and copied when repaired"
 	swap_table "$device" "$(bad "$disk_of")"
@@ -46,7 +47,7 @@ for leg in source target; do
 	wait_for 20 status_is "$disk" dirty_bytes 65536
 	expect_status "$disk" state copying
 	expect_status "$disk" io_status failed
-	expect_status "$disk" error $leg-$([ $leg = source ] && echo read || echo write)
+	expect_status "$disk" error "$error"
 	tries=$(status_value "$disk" ${leg}_errors)
 	wait_for 20 status_above "$disk" ${leg}_errors "$tries"
 	echo "  tried $(status_value "$disk" ${leg}_errors) times"
