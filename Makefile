@@ -29,9 +29,13 @@ ctl: $(filter lib,$(parts))
 demo: deps
 	@tests/vm/demo
 
-##   check      all tests, on every kernel
+##   check      the tests, each on at least one kernel, a core of them on all
 check: deps
 	@tests/check
+
+##   check-all  each test on every kernel that it can run on, which takes hours
+check-all: deps
+	@tests/check -a
 
 ##   check-fast what takes seconds: unit tests, the core of the cases on one kernel
 check-fast: deps
@@ -66,4 +70,4 @@ help:
 	@echo "make [TARGET] [KDIR=kernel build tree] [PREFIX=/usr/local] [DESTDIR=]"
 	@sed -n 's/^##//p' Makefile
 
-.PHONY: all deps module $(parts) demo check check-fast lint install uninstall clean help
+.PHONY: all deps module $(parts) demo check check-all check-fast lint install uninstall clean help

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: start, info, wait, pivot, finish, abort, pause, resume, set, attach and detach from the tool, with the data checked
 # kernels: 6.1 6.12 uml uml-debug
-# ci: 6.1 6.12 uml-debug
+# check: 6.1 6.12 uml-debug
 # tier: core
 # timeout: 600
 # shellcheck source=ctl.sh disable=SC2154

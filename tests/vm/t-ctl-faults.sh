@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the tool with a destination that hangs, is unplugged, fails or is full: the guest goes on, every command ends, the reason is told
 # kernels: 6.1 6.12 uml uml-debug
-# ci: 6.12 uml
+# check: 6.12 uml
 # tier: full
 # timeout: 300
 # shellcheck source=ctl.sh disable=SC2154

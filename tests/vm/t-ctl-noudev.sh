@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the tool without udevd, with one that was killed, and with one: device nodes, links, no cookies left
 # kernels: 6.1 6.12 uml-debug
-# ci: 6.12
+# check: 6.12
 # tier: full
 # timeout: 600
 # shellcheck source=ctl.sh disable=SC2154

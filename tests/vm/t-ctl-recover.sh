@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the tool killed before each of its ioctls: the device serves I/O, recover or the same command goes on
 # kernels: 6.1 6.12 uml uml-debug
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 1500
 # shellcheck source=ctl.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: every refusal of the tool: exit status, one line that names device, found and needed, nothing changed
 # kernels: 6.1 6.12 uml uml-debug
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 600
 # shellcheck source=ctl.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a two-segment LV, dm-crypt, striped and linear stacks: insertion, pivot, abort and finish under load
 # kernels: 6.1 6.12 uml uml-debug
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 1200
 # shellcheck source=ctl.sh disable=SC2154

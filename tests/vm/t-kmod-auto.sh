@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: auto converges where background cannot: a hot area written as fast as it goes, a destination that is slower
 # kernels: 6.1 6.12 uml uml-debug
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 300
 # shellcheck source=cases.sh disable=SC2154

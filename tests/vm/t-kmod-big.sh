@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: 16 TiB in regions of 64 KiB: memory, the ends, and the time for status
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 180
 # shellcheck source=cases.sh disable=SC2154

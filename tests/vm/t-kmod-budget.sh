@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a completion that cannot be done in its time: writes go on, the job is ready again
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

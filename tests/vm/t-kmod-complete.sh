@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: complete and finish: writes are held shortly, go on at the right leg, and nothing is lost
 # kernels: 6.1 6.12 uml-debug
-# ci: 6.1 6.12 uml-debug
+# check: 6.1 6.12 uml-debug
 # tier: core
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a destination that dies while a job completes, and an abort from every state with it dead
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

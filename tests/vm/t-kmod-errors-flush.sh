@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a destination that loses its cache: flush errors, and what it acknowledged is copied again
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 180
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: an event for each change: event numbers, dmsetup wait, tracepoints
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 120
 # shellcheck source=cases.sh disable=SC2154

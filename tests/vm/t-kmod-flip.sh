@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a flip waits for the write in flight, and held writes go on at the new truth
 # kernels: 6.1 6.12 uml-debug
-# ci: 6.1 6.12 uml-debug
+# check: 6.1 6.12 uml-debug
 # tier: core
 # timeout: 120
 # shellcheck source=cases.sh disable=SC2154

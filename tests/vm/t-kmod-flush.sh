@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the destination is flushed before ready and before the flip: a power cut loses nothing
 # kernels: 6.1 6.12 uml-debug uml
-# ci: 6.12 uml
+# check: 6.12 uml
 # tier: full
 # timeout: 120
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: region sizes from 4 KiB to 64 MiB on devices of odd sizes, with writes meanwhile
 # kernels: 6.1 6.12 uml-debug uml
-# ci: 6.12 uml
+# check: 6.12 uml
 # tier: full
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the line that the kernel measures at load
 # kernels: 6.1 6.12
-# ci: 6.12
+# check: 6.12
 # tier: full
 # timeout: 120
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: each kind of request reaches the source as what it is, before and after insertion and pivot
 # kernels: 6.1 6.12 uml-debug
-# ci: 6.1 6.12 uml-debug
+# check: 6.1 6.12 uml-debug
 # tier: core
 # timeout: 180
 # shellcheck source=cases.sh disable=SC2154

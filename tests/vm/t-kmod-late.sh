@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a destination write that comes back late is not overtaken by a newer copy of its region (I4)
 # kernels: 6.1 6.12
-# ci: 6.12
+# check: 6.12
 # tier: full
 # timeout: 180
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: load beside a live table, swap under I/O, clear, replace, a load that fails
 # kernels: 6.1 6.12 uml uml-debug
-# ci: 6.1 6.12 uml-debug
+# check: 6.1 6.12 uml-debug
 # tier: core
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

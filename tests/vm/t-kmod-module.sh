@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the module stays while it is used; jobs on several devices at once; many begun and aborted
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

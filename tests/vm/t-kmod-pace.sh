@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: bandwidth and buf_size, given and changed; pause and resume; paused from the start; sync none
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: tables loaded beside and after a completion: nothing takes the guest back to a stale leg
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 120
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: error policies ignore, stop and enospc on either leg; a bad region does not keep the others; the epoch of READY ends
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

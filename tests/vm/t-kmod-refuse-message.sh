@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: every message that is refused, and in every state
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 180
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: every table line that is refused: its own reason each, and nothing changed
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: remove and swap away at every moment; the destination is free at once
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: every state is entered and left, and aborted from with a destination that is dead, and with one that hangs
 # kernels: 6.1 6.12 uml uml-debug
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the status line: grammar, keys, synced against total, no I/O
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 180
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a suspend interrupted by a signal: presuspend_undo, and copying goes on
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 120
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: suspend and resume of the same job: copying, ready, completing; noflush, nolockfs; status meanwhile
 # kernels: 6.1 6.12 uml-debug uml
-# ci: 6.1 6.12 uml-debug
+# check: 6.1 6.12 uml-debug
 # tier: core
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the printed table line loads again and prints the same
 # kernels: 6.1 6.12 uml-debug uml
-# ci: 6.1 6.12 uml-debug
+# check: 6.1 6.12 uml-debug
 # tier: core
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

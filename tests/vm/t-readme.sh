@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the job by hand, as the README tells it
 # kernels: 6.1 6.12 uml uml-debug
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 180
 # shellcheck source=cases.sh disable=SC2154

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # description: finishes in a row under load: each copy is the disk as it was at one instant of the hold
 # kernels: 6.1 6.12 uml uml-debug
-# ci: uml
+# check: uml
 # tier: core
 # timeout: 900
 # mem: 1G

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # description: holds that are given up, one right after the other, with many large writes in flight; then a pivot; nothing is lost
 # kernels: 6.1 6.12 uml uml-debug
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 600
 # mem: 1500M

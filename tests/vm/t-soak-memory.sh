@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a job on the swap device of a guest that has too little memory, with allocations that fail: no deadlock, forward progress
 # kernels: 6.1 6.12
-# ci: none
+# check: none
 # tier: full
 # mem: 512M
 # disks: 1G 1G

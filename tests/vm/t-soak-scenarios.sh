@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # description: seeded random scenarios: modes, limits, errors, hangs, unplugs, suspends, reloads, pivots, finishes, aborts; nothing is lost
 # kernels: 6.1 6.12 uml uml-debug
-# ci: uml-debug
+# check: uml-debug
 # tier: full
 # timeout: 900
 # mem: 1500M
