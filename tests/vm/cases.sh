@@ -85,6 +85,15 @@ needs_target() {
 # Time
 #
 
+# nap MS. Without a process, which on the debug kernel takes longer than what is waited for: nothing ever comes there.
+mkfifo "$case_dir/silence"
+exec {case_silence}<> "$case_dir/silence"
+nap() {
+	local secs
+	printf -v secs %d.%03d $(($1 / 1000)) $(($1 % 1000))
+	read -rt "$secs" -u "$case_silence" || true
+}
+
 # wait_for SECONDS COMMAND...: until it succeeds. SECONDS are those of a native machine.
 wait_for() {
 	local secs=$(($1 * case_slow)) end
@@ -92,7 +101,7 @@ wait_for() {
 	end=$((${EPOCHREALTIME/./} + secs * 1000000))
 	until "$@"; do
 		[ "${EPOCHREALTIME/./}" -lt $end ] || fail "not within $secs s: $*"
-		sleep 0.02
+		nap 20
 	done
 }
 
@@ -100,17 +109,29 @@ now_ms() {
 	echo $((${EPOCHREALTIME/./} / 1000))
 }
 
+# process_state VAR PID: its letter, as in ps; none when it is gone.
+process_state() {
+	local _line
+	printf -v "$1" ''
+	{ read -r _line < "/proc/$2/stat"; } 2> /dev/null || return 0
+	_line=${_line##*) }
+	printf -v "$1" %s "${_line%% *}"
+}
+
 # gone PID...: none of the processes is there any more.
 gone() {
-	local pid
+	local pid letter
 	for pid in "$@"; do
-		[ ! -d "/proc/$pid" ] || [ "$(sed 's/.*) //;s/ .*//' "/proc/$pid/stat" 2> /dev/null)" = Z ] || return 1
+		process_state letter "$pid"
+		[[ $letter == @(|Z) ]] || return 1
 	done
 }
 
 # blocked PID: it waits in the kernel, uninterruptibly or in its hands.
 blocked() {
-	[ "$(sed 's/.*) //;s/ .*//' "/proc/$1/stat" 2> /dev/null)" = D ]
+	local letter
+	process_state letter "$1"
+	[ "$letter" = D ]
 }
 
 #
@@ -465,7 +486,7 @@ remove_all() {
 			dmsetup remove "$name" 2> /dev/null || true
 		done
 		dmsetup ls | grep "^$case_id-" > /dev/null || return 0
-		[ "$round" -lt 4 ] || sleep 0.2
+		[ "$round" -lt 4 ] || nap 200
 	done
 	echo "left over: $(dmsetup ls | grep "^$case_id-")" >&2
 	return 1

@@ -94,8 +94,19 @@ dm() {
 	[ "$verdict" = ok ]
 }
 
-dm_on() {
+# bio WORD...: as the program, by a process that is there already.
+bio() {
+	local status
+	echo "bio $*" >&"$bio_in"
+	read -rt $((60 * case_slow)) -u "$bio_out" status || fail "not within $((60 * case_slow)) s: bio $*"
+	return "$status"
+}
+
+servers_on() {
 	coproc dm_process { dm_server; }
+	# Bash has one coprocess at a time by name.
+	mkfifo "$case_dir/bio"
+	exec {bio_in}<> "$case_dir/bio" {bio_out}< <(exec bio serve < "$case_dir/bio")
 }
 
 # Those of cases.sh, without a process.
@@ -141,12 +152,6 @@ now() { # VAR: milliseconds
 	printf -v "$1" %d $((${EPOCHREALTIME/./} / 1000))
 }
 
-nap() { # MS
-	local secs
-	printf -v secs %d.%03d $(($1 / 1000)) $(($1 % 1000))
-	read -rt "$secs" -u 9 || true
-}
-
 told() {
 	local at
 	now at
@@ -169,7 +174,7 @@ bounded() {
 	local pid status=0 begin
 	now begin
 	if [ "$1" = bio ] && [[ ${leg_hung[*]} == *1* ]]; then
-		"$@" &
+		command "$@" &
 		pid=$!
 		wait_for 30 gone $pid
 		wait $pid || status=$?
@@ -532,18 +537,24 @@ hammer_on() {
 	# Where there is one processor it would take all of it.
 	nice -n 10 hammer "$@" "/dev/mapper/$disk" 0 $((8 << 20)) > "$case_dir/guest" 2>&1 &
 	hammer_pid=$!
-	wait_for 20 grep -s '^running' "$case_dir/guest" > /dev/null
+	wait_for 20 hammer_runs
+}
+
+hammer_runs() {
+	local line
+	read -r line < "$case_dir/guest" && [[ $line == running* ]]
 }
 
 # hammer_off: no error, nothing lost, nothing late.
 hammer_off() {
-	local status=0 longest bound
+	local status=0 longest bound guest_lines
 	[ -n "$hammer_pid" ] || return 0
 	kill -TERM "$hammer_pid"
 	wait_for 60 gone "$hammer_pid"
 	wait "$hammer_pid" || status=$?
 	hammer_pid=
-	guest_said=$(tail -n 1 "$case_dir/guest")
+	mapfile -t guest_lines < "$case_dir/guest"
+	guest_said=${guest_lines[-1]}
 	[ $status = 0 ] || fail "the guest saw errors or lost data: $(cat "$case_dir/guest")"
 	[[ $guest_said == *" errors 0 "*" lost_blocks 0" ]] || fail "the guest said: $guest_said"
 	longest=${guest_said##*longest_ms }
@@ -607,7 +618,7 @@ end_finish() { # MS
 	legs_are_equal
 	# What is written now is not in the copy.
 	bounded bio write "/dev/mapper/$disk" 15m 4k 55
-	refused bio verify "${leg_paths[dst]}" 15m 4k 55
+	refused command bio verify "${leg_paths[dst]}" 15m 4k 55
 	verify_slots
 }
 

@@ -242,10 +242,7 @@ for leg in 0 1 2; do
 	leg_paths+=("/dev/mapper/$leg_name")
 done
 [ -z "${BLOCKCOPY_SCENARIO_TRACE:-}" ] || trace_on blockcopy
-# For nap: nothing ever comes.
-mkfifo "$case_dir/silence"
-exec 9<> "$case_dir/silence"
-dm_on
+servers_on
 settled_busy=0
 case_begin=$SECONDS
 for ((seed = first; seed < first + count; seed++)); do

@@ -11,6 +11,8 @@
  *	bio verify DEV OFFSET LENGTH SEED			is it what fill or write left there?
  *	bio is-zero DEV OFFSET LENGTH
  *	bio size FD						bytes of the open device, to show that a descriptor still works
+ *	bio serve						commands from standard input, the words of one a line; answers a
+ *								line "EXIT-STATUS" each. No new program is begun for one.
  *
  * Numbers are bytes and may end in k, m or g. Every 8 bytes of data tell their place and the seed and are never zero.
  *
@@ -26,6 +28,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CHUNK (1U << 20)
@@ -162,12 +165,13 @@ static void range_ioctl(int fd, unsigned long request, uint64_t offset, uint64_t
 		die("ioctl");
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	uint64_t offset = 0, length = 0, seed = 0, at;
 	const char *op;
 	int c, fd;
 
+	optind = 1;
 	while ((c = getopt(argc, argv, "dnp")) != -1) {
 		switch (c) {
 		case 'd':
@@ -231,4 +235,39 @@ int main(int argc, char **argv)
 		usage();
 	}
 	return 0;
+}
+
+/* Each in a process of its own, for it may end in any way. */
+static int serve(void)
+{
+	char *words[16], *line = NULL;
+	size_t size = 0;
+	int n, status;
+	pid_t pid;
+
+	while (getline(&line, &size, stdin) > 0) {
+		words[0] = strtok(line, " \n");
+		for (n = 0; words[n] && n < 15; n++)
+			words[n + 1] = strtok(NULL, " \n");
+		pid = fork();
+		if (pid < 0)
+			die("fork");
+		if (!pid) {
+			words[15] = NULL;
+			exit(n < 15 ? run(n, words) : 3);
+		}
+		if (waitpid(pid, &status, 0) < 0)
+			die("wait");
+		printf("%d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+		fflush(stdout);
+	}
+	free(line);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "serve"))
+		return serve();
+	return run(argc, argv);
 }
