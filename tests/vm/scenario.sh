@@ -269,7 +269,7 @@ to_the_other_leg() {
 	plain_on "$dst"
 	src=$dst dst=$old
 	leg_repair "$dst"
-	bio fill "${leg_paths[dst]}" 0 ${scenario_mib}m 77
+	bio fill "${leg_paths[dst]}" 0 ${scenario_mib}m 2000077
 }
 
 # calm: no completion goes on, and the job can do something: after a pivot it copies back.
@@ -617,8 +617,8 @@ end_finish() { # MS
 	done
 	legs_are_equal
 	# What is written now is not in the copy.
-	bounded bio write "/dev/mapper/$disk" 15m 4k 55
-	refused command bio verify "${leg_paths[dst]}" 15m 4k 55
+	bounded bio write "/dev/mapper/$disk" 15m 4k 2000055
+	refused command bio verify "${leg_paths[dst]}" 15m 4k 2000055
 	verify_slots
 }
 

@@ -185,7 +185,7 @@ fill_legs() {
 	local i
 	leg_claimed=(0 0 0)
 	for i in 0 1 2; do
-		bio fill "${leg_disks[i]}" 0 ${scenario_mib}m $((job_first_equal ? seed : seed + i))
+		bio fill "${leg_disks[i]}" 0 ${scenario_mib}m $((1000000 + (job_first_equal ? seed : seed + i)))
 		if [ $i = 0 ] || [ $job_first_equal = 1 ]; then bio zero "${leg_disks[i]}" 10m 5m; fi
 	done
 	src=0 dst=1
