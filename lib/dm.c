@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cookie.h"
 #include "internal.h"
 
 static pthread_mutex_t libdm_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -138,7 +139,7 @@ static int run_task(struct blockcopy *bc, struct dm_task *dmt, int type, const c
  * Wait for the rules of an event. Not dm_udev_wait(): with a udevd that died it would wait for
  * ever. Called without the lock.
  */
-static void wait_udev(uint32_t cookie)
+static void wait_udev_for(uint32_t cookie)
 {
 	int64_t end = bcl_now_ms() + UDEV_TIMEOUT_MS;
 	struct timespec pause = { .tv_nsec = 1000000 };
@@ -169,6 +170,12 @@ static void wait_udev(uint32_t cookie)
 		if (pause.tv_nsec < 32000000)
 			pause.tv_nsec *= 2;
 	}
+}
+
+static void wait_udev(struct bcl_cookie *cookie)
+{
+	wait_udev_for(cookie->id);
+	bcl_cookie_done(cookie);
 }
 
 uint16_t bcl_dm_udev_flags_hidden(void)
@@ -465,20 +472,23 @@ static int add_lines(struct blockcopy *bc, struct dm_task *dmt, int type, const 
  * stay in the system; a task that failed has given back its count itself.
  */
 static int run_with_cookie(struct blockcopy *bc, struct dm_task *dmt, int type, const char *name,
-			   uint16_t udev_flags, uint32_t *ret_cookie)
+			   uint16_t udev_flags, struct bcl_cookie *ret_cookie)
 {
-	uint32_t cookie = 0;
+	struct bcl_cookie cookie = BCL_NO_COOKIE;
 	int r;
 
-	if (!dm_task_set_cookie(dmt, &cookie, udev_flags))
-		return fail_task(bc, type, name, 0);
-	r = run_task(bc, dmt, type, name);
+	/* Where none of ours can be, libdevmapper makes one. */
+	if (dm_udev_get_sync_support())
+		(void)bcl_cookie_new(&cookie);
+	r = dm_task_set_cookie(dmt, &cookie.id, udev_flags) ? run_task(bc, dmt, type, name) :
+							      fail_task(bc, type, name, 0);
 	*ret_cookie = cookie;
 	return r;
 }
 
 static int create_locked(struct blockcopy *bc, const char *name, const char *uuid,
-			 const struct bcl_table *t, uint16_t udev_flags, uint32_t *ret_cookie)
+			 const struct bcl_table *t, uint16_t udev_flags,
+			 struct bcl_cookie *ret_cookie)
 {
 	_cleanup_task_ struct dm_task *dmt = NULL;
 	int r;
@@ -497,12 +507,12 @@ static int create_locked(struct blockcopy *bc, const char *name, const char *uui
 int bcl_dm_create(struct blockcopy *bc, const char *name, const char *uuid,
 		  const struct bcl_table *t, uint16_t udev_flags)
 {
-	uint32_t cookie = 0;
+	struct bcl_cookie cookie = BCL_NO_COOKIE;
 	bool ours = libdm_enter();
 	int r = create_locked(bc, name, uuid, t, udev_flags, &cookie);
 
 	libdm_leave(ours);
-	wait_udev(cookie);
+	wait_udev(&cookie);
 	return r;
 }
 
@@ -530,7 +540,7 @@ int bcl_dm_load(struct blockcopy *bc, const char *name, const struct bcl_table *
 }
 
 static int simple_locked(struct blockcopy *bc, int type, const char *name, bool cookie,
-			 uint16_t udev_flags, uint32_t *ret_cookie)
+			 uint16_t udev_flags, struct bcl_cookie *ret_cookie)
 {
 	_cleanup_task_ struct dm_task *dmt = NULL;
 	int r;
@@ -547,7 +557,7 @@ static int simple_locked(struct blockcopy *bc, int type, const char *name, bool 
 
 int bcl_dm_clear(struct blockcopy *bc, const char *name)
 {
-	uint32_t cookie;
+	struct bcl_cookie cookie;
 	bool ours = libdm_enter();
 	int r = simple_locked(bc, DM_DEVICE_CLEAR, name, false, 0, &cookie);
 
@@ -557,7 +567,7 @@ int bcl_dm_clear(struct blockcopy *bc, const char *name)
 
 int bcl_dm_resume(struct blockcopy *bc, const char *name, uint16_t udev_flags)
 {
-	uint32_t cookie = 0;
+	struct bcl_cookie cookie = BCL_NO_COOKIE;
 	sigset_t all, old;
 	bool ours;
 	int r;
@@ -570,18 +580,18 @@ int bcl_dm_resume(struct blockcopy *bc, const char *name, uint16_t udev_flags)
 	libdm_leave(ours);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 
-	wait_udev(cookie);
+	wait_udev(&cookie);
 	return r;
 }
 
 int bcl_dm_remove(struct blockcopy *bc, const char *name, uint16_t udev_flags)
 {
-	uint32_t cookie = 0;
+	struct bcl_cookie cookie = BCL_NO_COOKIE;
 	bool ours = libdm_enter();
 	int r = simple_locked(bc, DM_DEVICE_REMOVE, name, true, udev_flags, &cookie);
 
 	libdm_leave(ours);
-	wait_udev(cookie);
+	wait_udev(&cookie);
 	return r;
 }
 

@@ -60,6 +60,8 @@ char *bcl_device_path(dev_t dev);
 
 /* ---- lock.c ---- */
 
+#define BCL_LOCK_DIR "/run/blockcopy"
+
 /*
  * One controller at a time changes a device. The lock goes with the process.
  * Return: fd to close; -EBUSY (BLOCKCOPY_WRONG_STATE).

@@ -16,21 +16,20 @@
 
 #include "internal.h"
 
-#define LOCK_DIR "/run/blockcopy"
 /* Longer than any change but one that hangs in the kernel. */
 #define LOCK_TIMEOUT_MS 15000
 
 int bcl_lock(struct blockcopy *bc, const struct bcl_dm_info *dev)
 {
 	_cleanup_close_ int fd = -1;
-	_cleanup_free_ char *path = bcl_asprintf(LOCK_DIR "/%u:%u.lock", major(dev->dev),
+	_cleanup_free_ char *path = bcl_asprintf(BCL_LOCK_DIR "/%u:%u.lock", major(dev->dev),
 						 minor(dev->dev));
 	int64_t end = bcl_now_ms() + LOCK_TIMEOUT_MS;
 
 	if (!path)
 		return bcl_oom(bc);
-	if (mkdir(LOCK_DIR, 0700) < 0 && errno != EEXIST)
-		return bcl_fail(bc, BLOCKCOPY_FAILED, -errno, "%s: cannot be made: %s", LOCK_DIR,
+	if (mkdir(BCL_LOCK_DIR, 0700) < 0 && errno != EEXIST)
+		return bcl_fail(bc, BLOCKCOPY_FAILED, -errno, "%s: cannot be made: %s", BCL_LOCK_DIR,
 				strerror(errno));
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)

@@ -9,9 +9,11 @@
  *	pivot		a job that is pivoted				linear over the destination
  *	finish		a job that is finished				the source table
  *	any end		the plain table, and the helper			removes the helper
+ *	anything	a udev cookie					removes it
  *
  * A job that copies, is ready or failed is nobody's leftover.
  */
+#include "cookie.h"
 #include "internal.h"
 
 /* Resume a device that only an interrupted swap of ours can have left suspended. */
@@ -209,6 +211,7 @@ int blockcopy_recover(struct blockcopy *bc, const char *name, unsigned int *ret_
 	} else {
 		r = recover_all(bc, &deeds);
 	}
+	bcl_cookies_recover(bc, &deeds);
 	if (r < 0)
 		return r;
 	*ret_deeds = deeds;
