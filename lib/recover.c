@@ -6,6 +6,7 @@
  *	start		a helper without user				removes it
  *	start		a job table in the inactive slot		clears it
  *	any resume	the device suspended				clears, resumes
+ *	pivot, finish	a job that is completing			waits for its end
  *	pivot		a job that is pivoted				linear over the destination
  *	finish		a job that is finished				the source table
  *	any end		the plain table, and the helper			removes the helper
@@ -92,6 +93,13 @@ static int recover_job(struct blockcopy *bc, const struct bcl_dm_info *dev, unsi
 
 	if (r <= 0)
 		return r;
+	/* Whoever began it would hold the lock, and would take the job down when it is over. */
+	if (j.status.state == BLOCKCOPY_STATE_ID_COMPLETING) {
+		bcl_job_done(&j);
+		r = bcl_wait_completed(bc, dev, &j);
+		if (r < 0)
+			return r;
+	}
 	if (j.status.state == BLOCKCOPY_STATE_ID_PIVOTED) {
 		r = bcl_end_on_destination(bc, &j);
 		if (r == 0)
