@@ -122,6 +122,8 @@ char *bcl_kmsg_reason(int fd, dev_t dev);
 
 /* ---- swap.c ---- */
 
+struct bcl_job;
+
 /*
  * Replace the live table by one load and one resume. Returns 0 only with "@t" live. On failure
  * the device runs on the table that it had, and the inactive slot is empty, unless the message
@@ -134,6 +136,11 @@ int bcl_swap(struct blockcopy *bc, const struct bcl_dm_info *dev, const struct b
  */
 bool bcl_has_loaded_job(struct blockcopy *bc, const struct bcl_dm_info *dev);
 void bcl_clear_loaded_job(struct blockcopy *bc, const struct bcl_dm_info *dev);
+/*
+ * The same for the source's table, as an abort leaves it beside a job that goes on. Whoever resumes
+ * the device next would end the job, and after a pivot take writes away. Return: it was there.
+ */
+bool bcl_clear_loaded_source(struct blockcopy *bc, const struct bcl_job *j);
 /* The table that is below a job: the helper's, or linear from the source arguments. */
 int bcl_source_table(struct blockcopy *bc, const struct bcl_args *args, uint64_t len,
 		     struct bcl_dm_info *ret_helper, bool *ret_has_helper,

@@ -72,6 +72,7 @@ static int request(struct blockcopy *bc, const struct how *how, struct bcl_job *
 	}
 	/* The kernel does not complete beside a second job table that was loaded. */
 	bcl_clear_loaded_job(bc, &j->dev);
+	bcl_clear_loaded_source(bc, j);
 	r = bcl_job_message(bc, &j->dev, "%s %u", how->message, max_blackout_ms);
 	/* Ready a moment ago: an error or a pause came in between. */
 	if (r == -EBUSY)

@@ -6,6 +6,7 @@
  *	start		a helper without user				removes it
  *	start		a job table in the inactive slot		clears it
  *	any resume	the device suspended				clears, resumes
+ *	abort		the source table in the inactive slot		clears it, the job goes on
  *	pivot, finish	a job that is completing			waits for its end
  *	pivot		a job that is pivoted				linear over the destination
  *	finish		a job that is finished				the source table
@@ -112,6 +113,12 @@ static int recover_job(struct blockcopy *bc, const struct bcl_dm_info *dev, unsi
 				"%s: completed the finish, %s is a finished copy", dev->name,
 				j.args.destination);
 	} else {
+		if (bcl_clear_loaded_source(bc, &j)) {
+			bcl_log(bc, BLOCKCOPY_LOG_INFO,
+				"%s: dropped the table of an abort that was interrupted, the job "
+				"goes on", dev->name);
+			(*deeds)++;
+		}
 		return 1;
 	}
 	if (r == 0)

@@ -135,3 +135,20 @@ void bcl_clear_loaded_job(struct blockcopy *bc, const struct bcl_dm_info *dev)
 	(void)bcl_dm_clear(bc, dev->name);
 	bcl_error_restore(bc, &saved);
 }
+
+bool bcl_clear_loaded_source(struct blockcopy *bc, const struct bcl_job *j)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *inactive = NULL, *source = NULL;
+	struct bcl_saved_error saved;
+	struct bcl_dm_info helper;
+	bool has_helper, cleared;
+
+	if (!j->dev.inactive_table)
+		return false;
+	bcl_error_save(bc, &saved);
+	cleared = bcl_dm_table(bc, j->dev.name, true, &inactive) == 0 &&
+		  bcl_source_table(bc, &j->args, j->len, &helper, &has_helper, &source) == 0 &&
+		  bcl_table_equal(inactive, source) && bcl_dm_clear(bc, j->dev.name) == 0;
+	bcl_error_restore(bc, &saved);
+	return cleared;
+}
