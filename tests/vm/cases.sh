@@ -26,12 +26,13 @@ esac
 # Verdicts
 #
 
-# fail TEXT: with the calls that led here.
+# fail TEXT: with the calls that led here, and with what the case says in $case_where of the round that it is in.
+case_where=
 fail() {
 	local frame=0
 	trap - ERR
 	{
-		echo "FAILED: $*"
+		echo "FAILED: ${case_where:+$case_where: }$*"
 		while caller $frame; do
 			frame=$((frame + 1))
 		done | sed 's/^/	at line /'

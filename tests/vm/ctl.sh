@@ -57,7 +57,10 @@ identity() {
 
 # No cookie may stay in the system: each is a semaphore that nobody frees.
 no_cookies() {
-	expect "udev cookies" "$(dmsetup udevcookies | tail -n +2)" ""
+	local key rest
+	while read -r key rest; do
+		[ "$key" = key ] || [ $((key >> 16)) != $((0x0d4d)) ] || fail "udev cookie left: $key $rest"
+	done < /proc/sysvipc/sem
 }
 
 noise() {
@@ -67,4 +70,58 @@ noise() {
 sum() {
 	drop_caches "$1"
 	head -c "${2:-$(blockdev --getsize64 "$1")}" "$1" | md5sum
+}
+
+#
+# The tool killed
+#
+
+# said TEXT COMMAND...: it succeeds and says this.
+said() {
+	local text=$1 out
+	shift
+	out=$("$@" 2>&1) || fail "$* failed: $out"
+	[[ $out == *"$text"* ]] || fail "$* said \"$out\", not \"$text\""
+}
+
+# killed_at CALL N COMMAND...: killed where it would make this system call for the Nth time. The kernel does not make it any more.
+# 0 when the command came to its end before that. A process that it forks counts for itself.
+killed_at() {
+	local call=$1 n=$2 status=0
+	shift 2
+	{ strace -f -q -o "$case_dir/strace" -e "trace=$call" -e "inject=$call:signal=KILL:when=$n" "$@" \
+		> "$case_dir/out" 2>&1; } 2> /dev/null || status=$?
+	[[ $(< "$case_dir/strace") != *"killed by SIGKILL"* ]] || return 1
+	[ $status = 0 ] || fail "$* before $call $n: exit status $status: $(cat "$case_dir/out")"
+}
+
+# calls_of COMMAND...: its system calls, as "CALL N" for killed_at, one a line in $case_dir/calls, as they were made. A third word
+# is there with those that change something which outlives the process, and with those that follow a change that the kernel goes
+# on with.
+calls_of() {
+	strace -f -q -o "$case_dir/strace" "$@" > "$case_dir/out" 2>&1 || fail "$*: exit status $?: $(cat "$case_dir/out")"
+	# Of those that a forked process makes, the ones that its parent made as often are the parent's.
+	awk 'match($2, /^[a-z0-9_]+\(/) {
+		call = substr($2, 1, RLENGTH - 1)
+		changes = /DM_DEV_CREATE|DM_TABLE_LOAD|DM_DEV_SUSPEND|DM_DEV_REMOVE|DM_TABLE_CLEAR|DM_TARGET_MSG/ ||
+			  /IPC_CREAT|IPC_RMID|SETVAL|O_CREAT/ ||
+			  call ~ /^(mkdir|unlink|flock|semop|semtimedop|clone.*|v?fork|exit_group)$/
+		n = ++made[$1 " " call]
+		if (!seen[call " " n]++) print call, n, (changes || follows[$1] ? "!" : "")
+		follows[$1] = changes && call == "ioctl"
+	}' "$case_dir/strace" > "$case_dir/calls"
+}
+
+is_job() {
+	[[ $(dmsetup table "$1") == *" blockcopy "* ]]
+}
+
+not_completing_if_job() {
+	! is_job "$1" || not_completing "$1"
+}
+
+# serves NAME: nobody has to resume it, and it reads.
+serves() {
+	expect "suspended" "$(dmsetup info -c --noheadings -o suspended "$1")" Active
+	dd if="/dev/mapper/$1" of=/dev/null bs=4k count=1 iflag=direct status=none
 }

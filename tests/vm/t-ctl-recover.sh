@@ -14,14 +14,6 @@ noise "$a"
 linear_on disk "$a"
 len=$(sectors "/dev/mapper/$disk")
 
-# said TEXT COMMAND...: it succeeds and says this.
-said() {
-	local text=$1 out
-	shift
-	out=$("$@" 2>&1) || fail "$* failed: $out"
-	[[ $out == *"$text"* ]] || fail "$* said \"$out\", not \"$text\""
-}
-
 check "nothing to do"
 said "Nothing to recover" blockcopy recover
 said "Nothing to recover" blockcopy recover "$disk"
@@ -102,28 +94,6 @@ no_helper "$pair"
 
 command -v strace > /dev/null || skip "no strace to kill the tool at a given call"
 
-# killed_at N COMMAND...: 0 when the command came to its end before its Nth ioctl.
-killed_at() {
-	local n=$1 status=0
-	shift
-	{ strace -qq -o "$case_dir/strace" -e trace=ioctl -e "inject=ioctl:signal=KILL:when=$n" "$@" > /dev/null 2>&1; } 2> /dev/null ||
-		status=$?
-	case $status in
-	0) return 0 ;;
-	137) return 1 ;;
-	*) fail "$* before ioctl $n: exit status $status" ;;
-	esac
-}
-
-serves() {
-	expect "suspended" "$(dmsetup info -c --noheadings -o suspended "$pair")" Active
-	dd if="/dev/mapper/$pair" of=/dev/null bs=4k count=1 iflag=direct status=none
-}
-
-is_job() {
-	[[ $(dmsetup table "$pair") == *" blockcopy "* ]]
-}
-
 back_to_source() {
 	expect "table" "$(dmsetup table "$pair")" "$two"
 	no_helper "$pair"
@@ -141,10 +111,6 @@ swap_back() {
 	swap_table "$pair" "$two"
 }
 
-not_completing_if_job() {
-	! is_job || not_completing "$pair"
-}
-
 # failed_at N COMMAND...: its Nth ioctl is not made and gives an error. 0 when the command had fewer.
 failed_at() {
 	local n=$1 status=0
@@ -158,8 +124,8 @@ check "start, each ioctl failing: nothing is left, or the job runs"
 for ((n = 1; ; n += step)); do
 	ended=
 	! failed_at $n blockcopy start "$pair" "$c" --force || ended=yes
-	serves
-	is_job || back_to_source
+	serves "$pair"
+	is_job "$pair" || back_to_source
 	blockcopy abort "$pair" > /dev/null
 	back_to_source
 	[ -z "$ended" ] || break
@@ -171,9 +137,9 @@ for ((n = 1; ; n += step)); do
 	blockcopy start "$pair" "$c" --force --wait > /dev/null
 	ended=
 	! failed_at $n blockcopy pivot "$pair" --max-blackout 10000 || ended=yes
-	serves
-	wait_for 20 not_completing_if_job
-	! is_job || blockcopy pivot "$pair" --max-blackout 10000 > /dev/null
+	serves "$pair"
+	wait_for 20 not_completing_if_job "$pair"
+	! is_job "$pair" || blockcopy pivot "$pair" --max-blackout 10000 > /dev/null
 	plain "$pair" "$c"
 	blockcopy recover > /dev/null
 	no_helper "$pair"
@@ -187,9 +153,9 @@ swap_back
 check "start, killed before each ioctl"
 for ((n = 1; ; n += step)); do
 	ended=
-	! killed_at $n blockcopy start "$pair" "$c" --force || ended=yes
-	serves
-	if is_job; then
+	! killed_at ioctl $n blockcopy start "$pair" "$c" --force || ended=yes
+	serves "$pair"
+	if is_job "$pair"; then
 		said "Nothing to recover" blockcopy recover
 		blockcopy abort "$pair" > /dev/null
 	else
@@ -203,9 +169,9 @@ echo "  $n calls"
 
 check "start again after a start that was killed"
 for ((n = 1; n < 60; n += 7)); do
-	killed_at $n blockcopy start "$pair" "$c" --force || true
-	is_job || blockcopy start "$pair" "$c" --force > /dev/null
-	serves
+	killed_at ioctl $n blockcopy start "$pair" "$c" --force || true
+	is_job "$pair" || blockcopy start "$pair" "$c" --force > /dev/null
+	serves "$pair"
 	blockcopy abort "$pair" > /dev/null
 	back_to_source
 done
@@ -214,8 +180,8 @@ check "abort, killed before each ioctl"
 for ((n = 1; ; n += step)); do
 	blockcopy start "$pair" "$c" --force > /dev/null
 	ended=
-	! killed_at $n blockcopy abort "$pair" || ended=yes
-	serves
+	! killed_at ioctl $n blockcopy abort "$pair" || ended=yes
+	serves "$pair"
 	blockcopy abort "$pair" > /dev/null
 	back_to_source
 	[ -z "$ended" ] || break
@@ -226,11 +192,11 @@ check "finish, killed before each ioctl"
 for ((n = 1; ; n += step)); do
 	blockcopy start "$pair" "$c" --force --wait > /dev/null
 	ended=
-	! killed_at $n blockcopy finish "$pair" --max-blackout 10000 || ended=yes
-	serves
-	wait_for 20 not_completing_if_job
+	! killed_at ioctl $n blockcopy finish "$pair" --max-blackout 10000 || ended=yes
+	serves "$pair"
+	wait_for 20 not_completing_if_job "$pair"
 	blockcopy recover > /dev/null
-	! is_job || blockcopy finish "$pair" --max-blackout 10000 > /dev/null
+	! is_job "$pair" || blockcopy finish "$pair" --max-blackout 10000 > /dev/null
 	back_to_source
 	[ -z "$ended" ] || break
 done
@@ -241,11 +207,11 @@ from=$d to=$c
 for ((n = 1; ; n += step)); do
 	blockcopy start "$pair" "$to" --force --wait > /dev/null
 	ended=
-	! killed_at $n blockcopy pivot "$pair" --max-blackout 10000 || ended=yes
-	serves
-	wait_for 20 not_completing_if_job
+	! killed_at ioctl $n blockcopy pivot "$pair" --max-blackout 10000 || ended=yes
+	serves "$pair"
+	wait_for 20 not_completing_if_job "$pair"
 	blockcopy recover > /dev/null
-	! is_job || blockcopy pivot "$pair" --max-blackout 10000 > /dev/null
+	! is_job "$pair" || blockcopy pivot "$pair" --max-blackout 10000 > /dev/null
 	plain "$pair" "$to"
 	no_helper "$pair"
 	noise "$from"
