@@ -13,7 +13,7 @@
 # BLOCKCOPY_KILL_STEP	1: at every call. Else at those that change something and those that follow a change in the kernel, and
 #			at one in so many of the others, which only look: where it is killed among these does not matter.
 # BLOCKCOPY_KILL_OFFSET	where to begin with these; another one each day unless given
-# BLOCKCOPY_KILL_RUNS	COMMAND:KIND of those below, more than one; all
+# BLOCKCOPY_KILL_RUNS	COMMAND:KIND of those below, more than one; all with BLOCKCOPY_KILL_STEP=1
 # BLOCKCOPY_KILL_RANDOM	how many times at random
 # BLOCKCOPY_KILL_SEED	for that; another one each day unless given
 # BLOCKCOPY_KILL_RATE	bytes a second that the guest writes
@@ -33,7 +33,9 @@ today=$((EPOCHSECONDS / 86400))
 step=${BLOCKCOPY_KILL_STEP:-$step} random=${BLOCKCOPY_KILL_RANDOM:-$random} rate=${BLOCKCOPY_KILL_RATE:-$rate}
 offset=$((${BLOCKCOPY_KILL_OFFSET:-$today} % step)) seed=${BLOCKCOPY_KILL_SEED:-$today}
 commands=(start start-pivot pivot finish abort abort-async)
-read -ra runs <<< "${BLOCKCOPY_KILL_RUNS:-${commands[*]/%/:two} ${commands[*]/%/:one}}"
+runs=("${commands[@]/%/:two}" start:one pivot:one)
+[ "$step" != 1 ] || runs=("${commands[@]/%/:two}" "${commands[@]/%/:one}")
+[ -z "${BLOCKCOPY_KILL_RUNS:-}" ] || read -ra runs <<< "$BLOCKCOPY_KILL_RUNS"
 mib=4
 with_udev
 
