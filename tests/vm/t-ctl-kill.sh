@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the tool killed at each of its system calls: the device serves, recover ends before or after, no write is lost
-# kernels: 6.1 6.12 uml uml-debug
-# ci: uml
+# kernels: uml 6.12
+# check: uml
 # tier: full
 # timeout: 1800
 # mem: 1G
