@@ -30,6 +30,11 @@ static int blockcopy_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->per_io_data_size = sizeof(struct bc_io);
 	ti->accounts_remapped_io = true;
 	/*
+	 * The core drops the flushes of a device without a cache. Those of the guest are the
+	 * destination's after a flip, whenever the table that says so comes.
+	 */
+	ti->flush_supported = bdev_write_cache(job->destination.bdev);
+	/*
 	 * One of each, to the truth alone: the core takes what it sees refused away from the guest.
 	 */
 	ti->num_flush_bios = 1;

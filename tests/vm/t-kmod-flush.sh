@@ -69,3 +69,18 @@ trace_off
 [[ $(order) =~ w(\[completing\])?f\[finished\]$ ]] || fail "order: $(order)"
 power_cut "$src"
 compare_legs "$src" "$dst"
+
+check "a guest's flush after the flip reaches the destination, though its device had no cache before the job"
+stop_job "$disk" "$src"
+# A new one that holds nothing yet: what null_blk has on the disk already it writes there at once.
+null_disk dst 8 cache_size=8
+[ "$(< "$(queue_dir "$dev")/write_cache")" = "write through" ] || fail "the source has a cache: nothing is shown"
+start_job "$disk" "$src" "$dst" sync none
+wait_ready "$disk"
+complete "$disk" 20000 || fail "not pivoted"
+bio write "$dev" 6m 64k 5
+bio flush "$dev"
+bio -d write "$dev" 7m 4k 6
+power_cut "$src"
+bio verify "$dst" 6m 64k 5
+bio verify "$dst" 7m 4k 6
