@@ -878,8 +878,8 @@ void bc_copier_exit(struct bc_copier *c)
 {
 	if (!c->wq)
 		return;
+	/* A last run that may still be to come withdraws the claims, and no one else. */
 	bc_copier_stop(c, MAX_SCHEDULE_TIMEOUT);
-	withdraw_claims(c);
 	synchronize_rcu();	/* piece_bio_end() */
 	destroy_workqueue(c->wq);
 	bioset_exit(&c->bios);
