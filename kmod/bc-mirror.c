@@ -93,8 +93,9 @@ static struct bc_mirror *mirror_get(struct bc_mirrors *m, unsigned int bytes)
 	struct bc_mirror *mirror = NULL;
 	unsigned long flags;
 
+	/* Who swaps out may take the last page there is, elsewhere; not for this. */
 	if (READ_ONCE(m->bytes) <= MAX_BYTES)
-		mirror = mirror_alloc(bytes, GFP_NOWAIT);
+		mirror = mirror_alloc(bytes, GFP_NOWAIT | __GFP_NOMEMALLOC);
 
 	spin_lock_irqsave(&m->lock, flags);
 	if (!mirror && !m->reserve_used) {
