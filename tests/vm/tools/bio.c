@@ -2,7 +2,8 @@
 /*
  * One request of a kind to a block device, past the page cache:
  *
- *	bio [-d] [-n] [-p] write DEV OFFSET LENGTH SEED	one write: -d durable (FUA), -n may not wait, -p polled
+ *	bio [-d] [-n [-a]] [-p] write DEV OFFSET LENGTH SEED	one write: -d durable (FUA), -n may not wait, -a again and
+ *							again where it would have to ("refused"), -p polled
  *	bio [-n] [-p] read DEV OFFSET LENGTH			one read
  *	bio flush DEV
  *	bio discard|secure-erase|zero DEV OFFSET LENGTH	zero: WRITE_ZEROES that keeps blocks allocated
@@ -34,6 +35,7 @@
 #define CHUNK (1U << 20)
 
 static int flags;
+static int again;
 
 static void usage(void)
 {
@@ -108,10 +110,16 @@ static int open_device(const char *path, int mode)
 static void one_write(int fd, uint64_t offset, size_t length, uint64_t seed)
 {
 	struct iovec v = { buffer(length), length };
+	int refused = 0;
 	ssize_t n;
 
 	pattern(v.iov_base, offset, length, seed);
-	n = pwritev2(fd, &v, 1, (off_t)offset, flags);
+	while ((n = pwritev2(fd, &v, 1, (off_t)offset, flags)) < 0 && errno == EAGAIN && again) {
+		if (!refused)
+			puts("refused");
+		fflush(stdout);
+		refused = 1;
+	}
 	if (n < 0)
 		die("write");
 	if ((size_t)n != length) {
@@ -172,8 +180,11 @@ static int run(int argc, char **argv)
 	int c, fd;
 
 	optind = 1;
-	while ((c = getopt(argc, argv, "dnp")) != -1) {
+	while ((c = getopt(argc, argv, "adnp")) != -1) {
 		switch (c) {
+		case 'a':
+			again = 1;
+			break;
 		case 'd':
 			flags |= RWF_DSYNC;
 			break;
