@@ -2,33 +2,22 @@
 /*
  * The copier: takes dirty regions from the source to the destination.
  *
- * One work item does everything, so nothing here needs a lock. It takes a run of dirty regions that
- * no copy has in flight, claims it, which keeps mirrored guest writes out (I3), clears the bits
- * when those inside have left (I2), and sends pieces of up to 1 MiB on their way: read, look at the
- * buffer, write. Bios that end put their piece on a list and queue the work.
+ * One work item does everything, so nothing here needs a lock. It takes a run of dirty regions
+ * (bc-copy.c) and sends pieces of up to 1 MiB on their way (bc-piece.c). Bios that end put their
+ * piece on a list and queue the work.
  * Pieces that came back go first, before anything new is read: on fast devices one buffer then
  * makes the round, warm in the cache.
  *
- * When nothing is dirty and nothing in flight, the destination is flushed, for READY (I5) or for a
- * flip (I6).
+ * When nothing is dirty and nothing in flight, the destination is flushed (bc-flush.c), for READY
+ * (I5) or for a flip (I6).
  */
-#include <linux/mm.h>
-#include <linux/sched.h>
-#include <linux/string.h>
-
-#include "bc-job.h"
-#include "bc-trace.h"
+#include "bc-copier.h"
 
 #define RATE_WINDOW_NS	(NSEC_PER_SEC / 2)
 
 /* Between tries after an error that is to be ignored. */
 #define BACKOFF_MIN_MS	100
 #define BACKOFF_MAX_MS	10000
-
-static struct bc_job *job_of(struct bc_copier *c)
-{
-	return container_of(c, struct bc_job, copier);
-}
 
 void bc_copier_kick(struct bc_copier *c)
 {
@@ -38,12 +27,6 @@ void bc_copier_kick(struct bc_copier *c)
 static void kick_later(struct bc_copier *c, u64 ns)
 {
 	queue_delayed_work(c->wq, &c->timer, nsecs_to_jiffies(ns) + 1);
-}
-
-/* Shown by status while the work writes them. */
-static void account(u64 *counter, u64 value)
-{
-	WRITE_ONCE(*counter, value);
 }
 
 static u64 per_second(u64 bytes, u64 ns)
@@ -62,24 +45,24 @@ u64 bc_copier_rate(const struct bc_copier *c)
 	return READ_ONCE(c->rate);
 }
 
-static void account_copied(struct bc_copier *c, u64 bytes)
+void bc_copier_copied(struct bc_copier *c, u64 bytes)
 {
 	u64 now = ktime_get_ns();
 	u64 age = now - c->window_start;
 
-	account(&c->copied_bytes, c->copied_bytes + bytes);
-	account(&c->window_bytes, c->window_bytes + bytes);
+	bc_account(&c->copied_bytes, c->copied_bytes + bytes);
+	bc_account(&c->window_bytes, c->window_bytes + bytes);
 	if (age < RATE_WINDOW_NS)
 		return;
-	account(&c->rate, per_second(c->window_bytes, age));
-	account(&c->window_bytes, 0);
-	account(&c->window_start, now);
+	bc_account(&c->rate, per_second(c->window_bytes, age));
+	bc_account(&c->window_bytes, 0);
+	bc_account(&c->window_start, now);
 }
 
 /* Whether anything may be read from the source now. */
 static bool may_issue(struct bc_copier *c)
 {
-	struct bc_job *job = job_of(c);
+	struct bc_job *job = bc_copier_job(c);
 
 	if (READ_ONCE(c->stopped))
 		return false;
@@ -95,96 +78,10 @@ static bool may_issue(struct bc_copier *c)
 }
 
 /*
- * Copies: runs of regions
+ * Errors
  */
 
-static u64 copy_bytes(const struct bc_copy *copy)
-{
-	return (copy->end - copy->start) << SECTOR_SHIFT;
-}
-
-static unsigned long first_region(struct bc_job *job, const struct bc_copy *copy)
-{
-	return copy->start >> job->region_shift;
-}
-
-static unsigned long last_region(struct bc_job *job, const struct bc_copy *copy)
-{
-	return (copy->end - 1) >> job->region_shift;
-}
-
-/* Keep mirrored writes out of a run of regions. Those inside may still have to leave. */
-static struct bc_copy *claim(struct bc_copier *c, unsigned long region, unsigned long nr)
-{
-	struct bc_job *job = job_of(c);
-	struct bc_copy *copy = list_first_entry(&c->idle_copies, struct bc_copy, list);
-
-	copy->start = (sector_t)region << job->region_shift;
-	copy->end = min_t(sector_t, (sector_t)(region + nr) << job->region_shift, job->len);
-	list_move_tail(&copy->list, &c->claimed);
-	c->cursor = region + nr;
-	/* Before the look at who is inside: those who leave look at it under the same lock. */
-	WRITE_ONCE(c->nr_claimed, c->nr_claimed + 1);
-	bc_mirror_claim(job, &copy->range, copy->start, copy->end);
-	return copy;
-}
-
-static void unclaim(struct bc_copier *c, struct bc_copy *copy)
-{
-	WRITE_ONCE(c->nr_claimed, c->nr_claimed - 1);
-	bc_mirror_unclaim(job_of(c), &copy->range);
-	list_move(&copy->list, &c->idle_copies);
-	c->cursor = first_region(job_of(c), copy);
-}
-
-/*
- * One that may begin now, or NULL. Those that met a late write are withdrawn: it may take for ever.
- */
-static struct bc_copy *free_claim(struct bc_copier *c)
-{
-	struct bc_copy *copy, *tmp;
-
-	list_for_each_entry_safe(copy, tmp, &c->claimed, list) {
-		switch (bc_mirror_claim_state(job_of(c), &copy->range)) {
-		case BC_CLAIM_FREE:
-			return copy;
-		case BC_CLAIM_LATE:
-			unclaim(c, copy);
-			break;
-		case BC_CLAIM_BUSY:
-			break;
-		}
-	}
-	return NULL;
-}
-
-static void withdraw_claims(struct bc_copier *c)
-{
-	struct bc_copy *copy, *tmp;
-
-	list_for_each_entry_safe(copy, tmp, &c->claimed, list)
-		unclaim(c, copy);
-}
-
-static void copy_begin(struct bc_copier *c, struct bc_copy *copy)
-{
-	struct bc_job *job = job_of(c);
-
-	WRITE_ONCE(c->nr_claimed, c->nr_claimed - 1);
-	list_move_tail(&copy->list, &c->active);
-	copy->next = copy->start;
-	copy->pending = 0;
-	copy->error = 0;
-	c->current_copy = copy;
-
-	/* I2: before the source is read. The other way round a write in between would be lost. */
-	account(&c->in_flight_bytes, c->in_flight_bytes + copy_bytes(copy));
-	bc_bitmap_clear(&job->dirty, first_region(job, copy), last_region(job, copy));
-	trace_blockcopy_copy_begin(job->devt, copy->start, copy->end - copy->start, 0);
-}
-
-/* An error may be retried: not at once, ever more slowly, and of a run the good regions first. */
-static void back_off(struct bc_copier *c)
+void bc_copier_back_off(struct bc_copier *c)
 {
 	u64 now = ktime_get_ns();
 
@@ -194,305 +91,23 @@ static void back_off(struct bc_copier *c)
 	c->retry_at = now + (u64)c->backoff_ms * NSEC_PER_MSEC;
 }
 
-static void recovered(struct bc_copier *c)
+void bc_copier_recovered(struct bc_copier *c)
 {
 	if (!c->retry_at)
 		return;
 	c->retry_at = 0;
 	c->backoff_ms = 0;
-	bc_job_recovered(job_of(c));
-}
-
-/* A run failed: look at its regions one by one, and first at them. */
-static void be_careful(struct bc_copier *c, unsigned long first, unsigned long last)
-{
-	if (first == last)
-		return;
-	c->careful_from = first;
-	c->careful_to = last + 1;
-	c->cursor = first;
-}
-
-static void copy_end(struct bc_copier *c, struct bc_copy *copy)
-{
-	struct bc_job *job = job_of(c);
-
-	if (copy->error) {
-		bc_bitmap_mark(&job->dirty, first_region(job, copy), last_region(job, copy));
-		if (copy->error != -EINTR)
-			be_careful(c, first_region(job, copy), last_region(job, copy));
-	} else {
-		account_copied(c, copy_bytes(copy));
-		recovered(c);
-	}
-	account(&c->in_flight_bytes, c->in_flight_bytes - copy_bytes(copy));
-	trace_blockcopy_copy_end(job->devt, copy->start, copy->end - copy->start,
-				 copy->error);
-	/* After the marks: who enters must see what the copy left dirty. */
-	bc_mirror_unclaim(job, &copy->range);
-	list_move(&copy->list, &c->idle_copies);
-}
-
-static void copy_end_if_over(struct bc_copier *c, struct bc_copy *copy)
-{
-	if (!copy->pending && copy->next == copy->end)
-		copy_end(c, copy);
-}
-
-/* Issue no more pieces of the copy that is half issued; what it did not reach stays dirty. */
-static void cut_current_copy(struct bc_copier *c)
-{
-	struct bc_copy *copy = c->current_copy;
-
-	if (!copy)
-		return;
-	c->current_copy = NULL;
-	copy->error = copy->error ?: -EINTR;
-	copy->next = copy->end;
-	copy_end_if_over(c, copy);
+	bc_job_recovered(bc_copier_job(c));
 }
 
 /*
- * I3: the first active or claimed copy that overlaps the regions, or NULL. They are few, at most
- * BC_NR_PIECES + BC_NR_CLAIMS.
+ * What may be issued now
  */
-static struct bc_copy *find_active(struct bc_copier *c, sector_t start, sector_t end)
-{
-	struct bc_copy *copy;
-
-	list_for_each_entry(copy, &c->active, list)
-		if (copy->start < end && start < copy->end)
-			return copy;
-	list_for_each_entry(copy, &c->claimed, list)
-		if (copy->start < end && start < copy->end)
-			return copy;
-	return NULL;
-}
-
-/*
- * I3, I4: where in @region up to @end may nothing be copied now? Return: whether there is such a
- * run of regions, the first of them in *@ret_from and the one after in *@ret_to.
- */
-static bool find_taken(struct bc_copier *c, unsigned long region, unsigned long end,
-		       unsigned long *ret_from, unsigned long *ret_to)
-{
-	struct bc_job *job = job_of(c);
-	sector_t start = (sector_t)region << job->region_shift;
-	sector_t stop = (sector_t)end << job->region_shift;
-	struct bc_copy *copy = find_active(c, start, stop);
-	u64 from, to;
-
-	if (copy) {
-		*ret_from = first_region(job, copy);
-		*ret_to = last_region(job, copy) + 1;
-		return true;
-	}
-	if (!bc_mirror_find_late(job, start, stop, &from, &to))
-		return false;
-	*ret_from = from >> job->region_shift;
-	*ret_to = to >> job->region_shift;	/* whole regions, even past the end */
-	return true;
-}
-
-/* Find a run of dirty regions, up to one piece long, of which none is being copied. */
-static bool find_run(struct bc_copier *c, unsigned long *ret_region, unsigned long *ret_nr)
-{
-	struct bc_job *job = job_of(c);
-	unsigned long most = max(BC_PIECE_SECTORS >> job->region_shift, 1U);
-	unsigned long from = c->cursor, region, nr, taken, to;
-	bool wrapped = false;
-
-	for (;;) {
-		if (!bc_bitmap_next(&job->dirty, from, &region)) {
-			if (wrapped)
-				return false;
-			wrapped = true;
-			from = 0;
-			continue;
-		}
-		if (wrapped && region >= c->cursor)
-			return false;
-		if (!find_taken(c, region, region + 1, &taken, &from))
-			break;
-	}
-
-	if (region >= c->careful_from && region < c->careful_to)
-		most = 1;
-	nr = bc_bitmap_run(&job->dirty, region, most);
-	/* A write that became late just now may begin before us; the claim will meet it. */
-	while (nr > 1 && find_taken(c, region + 1, region + nr, &taken, &to))
-		nr = taken > region ? taken - region : 1;
-	*ret_region = region;
-	*ret_nr = max(nr, 1UL);
-	return true;
-}
-
-/*
- * Pieces: one read and one write
- */
-
-static void piece_bio_end(struct bio *bio)
-{
-	struct bc_piece *piece = bio->bi_private;
-	struct bc_copier *c = piece->copier;
-
-	piece->status = bio->bi_status;
-	bio_put(bio);
-	if (piece->stage == BC_PIECE_READ && atomic_dec_and_test(&c->reads))
-		wake_up_all(&c->quiet);
-	/*
-	 * Once the piece is on the list the work may find it, and be the last one before the copier
-	 * is freed: bc_copier_exit() waits for a grace period, so that there still is a work queue
-	 * to kick.
-	 */
-	rcu_read_lock();
-	if (llist_add(&piece->node, &c->done))
-		bc_copier_kick(c);
-	rcu_read_unlock();
-}
-
-static void piece_submit(struct bc_piece *piece, const struct bc_leg *leg, blk_opf_t opf)
-{
-	struct bc_copier *c = piece->copier;
-	unsigned int left = piece->sectors << SECTOR_SHIFT;
-	unsigned int chunk_bytes = PAGE_SIZE << c->pool.order;
-	bool data = (opf & REQ_OP_MASK) != REQ_OP_WRITE_ZEROES;
-	struct page *chunk;
-	struct bio *bio;
-
-	if (READ_ONCE(job_of(c)->state) == BC_COMPLETING)
-		opf |= REQ_SYNC;
-	bio = bio_alloc_bioset(leg->bdev, data ? DIV_ROUND_UP(left, chunk_bytes) : 0, opf,
-			       GFP_NOIO, &c->bios);
-	bio->bi_iter.bi_sector = leg->start + piece->start;
-	bio->bi_private = piece;
-	bio->bi_end_io = piece_bio_end;
-	if (data) {
-		for (chunk = piece->chunks; left; chunk = bc_chunk_next(chunk)) {
-			unsigned int n = min(left, chunk_bytes);
-
-			__bio_add_page(bio, chunk, n, 0);
-			left -= n;
-		}
-	} else {
-		bio->bi_iter.bi_size = left;
-	}
-	submit_bio_noacct(bio);
-}
-
-static void piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int sectors,
-			struct page *chunks)
-{
-	struct bc_piece *piece = list_first_entry(&c->idle_pieces, struct bc_piece, list);
-
-	list_del(&piece->list);
-	piece->copy = copy;
-	piece->chunks = chunks;
-	piece->start = copy->next;
-	piece->sectors = sectors;
-	piece->stage = BC_PIECE_READ;
-	copy->pending++;
-	copy->next += sectors;
-	if (copy->next == copy->end)
-		c->current_copy = NULL;
-	WRITE_ONCE(c->in_flight, c->in_flight + 1);
-	account(&c->piece_bytes, c->piece_bytes + ((u64)sectors << SECTOR_SHIFT));
-	piece_submit(piece, &job_of(c)->source, REQ_OP_READ);
-}
-
-static void piece_end(struct bc_copier *c, struct bc_piece *piece)
-{
-	struct bc_copy *copy = piece->copy;
-
-	bc_pool_put(&c->pool, piece->chunks, READ_ONCE(job_of(c)->args.buf_size));
-	piece->chunks = NULL;
-	list_add(&piece->list, &c->idle_pieces);
-	WRITE_ONCE(c->in_flight, c->in_flight - 1);
-	account(&c->piece_bytes, c->piece_bytes - ((u64)piece->sectors << SECTOR_SHIFT));
-	copy->pending--;
-	copy_end_if_over(c, copy);
-}
-
-static bool piece_is_zero(struct bc_piece *piece)
-{
-	unsigned int left = piece->sectors << SECTOR_SHIFT;
-	unsigned int chunk_bytes = PAGE_SIZE << piece->copier->pool.order;
-	struct page *chunk;
-
-	for (chunk = piece->chunks; left; chunk = bc_chunk_next(chunk)) {
-		unsigned int n = min(left, chunk_bytes);
-
-		if (memchr_inv(page_address(chunk), 0, n))
-			return false;
-		left -= n;
-	}
-	return true;
-}
-
-static void piece_write(struct bc_copier *c, struct bc_piece *piece)
-{
-	struct bc_job *job = job_of(c);
-	enum bc_detect_zeroes detect = job->args.detect_zeroes;
-
-	if (READ_ONCE(c->stopped)) {
-		piece->copy->error = -EINTR;
-		piece_end(c, piece);
-		return;
-	}
-	if (detect != BC_DETECT_ZEROES_OFF && READ_ONCE(c->zeroes_work) && piece_is_zero(piece)) {
-		piece->stage = BC_PIECE_ZERO;
-		piece_submit(piece, &job->destination, REQ_OP_WRITE_ZEROES |
-			     (detect == BC_DETECT_ZEROES_ON ? REQ_NOUNMAP : 0));
-		return;
-	}
-	piece->stage = BC_PIECE_WRITE;
-	piece_submit(piece, &job->destination, REQ_OP_WRITE);
-}
-
-static void piece_failed(struct bc_copier *c, struct bc_piece *piece)
-{
-	struct bc_job *job = job_of(c);
-	bool source = piece->stage == BC_PIECE_READ;
-	u64 *errors = source ? &job->source_errors : &job->target_errors;
-
-	DMERR_LIMIT("%s: %s %llu+%u: error %d", job->name,
-		    source ? "copier reads source" : "copier writes destination",
-		    (unsigned long long)piece->start, piece->sectors,
-		    blk_status_to_errno(piece->status));
-	account(errors, *errors + 1);
-	piece->copy->error = blk_status_to_errno(piece->status);
-	c->flush_void = true;
-	back_off(c);
-	bc_job_error(job, source ? BC_ERROR_SOURCE_READ : BC_ERROR_TARGET_WRITE, piece->status);
-	piece_end(c, piece);
-}
-
-/* A piece came back from one of its bios. */
-static void piece_advance(struct bc_copier *c, struct bc_piece *piece)
-{
-	if (piece->stage == BC_PIECE_ZERO &&
-	    (piece->status == BLK_STS_NOTSUPP || piece->status == BLK_STS_TARGET)) {
-		/*
-		 * The device promised and refuses: it gets the zeroes as data, now and from now on.
-		 */
-		WRITE_ONCE(c->zeroes_work, false);
-		piece_write(c, piece);
-	} else if (piece->status) {
-		piece_failed(c, piece);
-	} else if (piece->stage == BC_PIECE_READ) {
-		piece_write(c, piece);
-	} else {
-		if (piece->stage == BC_PIECE_ZERO)
-			account(&c->zeroed_bytes,
-				c->zeroed_bytes + ((u64)piece->sectors << SECTOR_SHIFT));
-		piece_end(c, piece);
-	}
-}
 
 /* Whether the bandwidth limit lets a piece go; otherwise the timer is set. */
 static bool throttle_allows(struct bc_copier *c)
 {
-	u64 rate = READ_ONCE(job_of(c)->args.bandwidth);
+	u64 rate = READ_ONCE(bc_copier_job(c)->args.bandwidth);
 	u64 now = ktime_get_ns();
 	u64 wait;
 
@@ -502,14 +117,6 @@ static bool throttle_allows(struct bc_copier *c)
 	if (wait)
 		mod_delayed_work(c->wq, &c->timer, nsecs_to_jiffies(wait) + 1);
 	return !wait;
-}
-
-/* I4: whether an older job of this device may still have writes to the destination in flight. */
-static bool alone(struct bc_copier *c)
-{
-	if (!c->alone)
-		c->alone = !bc_registry_has_older(job_of(c));
-	return c->alone;
 }
 
 /* After an error that is retried: not yet. */
@@ -524,22 +131,6 @@ static bool backing_off(struct bc_copier *c)
 		return false;
 	kick_later(c, c->retry_at - now);
 	return true;
-}
-
-/* The next copy, not begun yet. Return: NULL if there is none now. */
-static struct bc_copy *choose_copy(struct bc_copier *c)
-{
-	struct bc_copy *copy = free_claim(c);
-	unsigned long region, nr;
-
-	while (!copy) {
-		if (c->nr_claimed >= BC_NR_CLAIMS || !bc_bitmap_count(&job_of(c)->dirty) ||
-		    !alone(c) || !find_run(c, &region, &nr))
-			return NULL;
-		claim(c, region, nr);
-		copy = free_claim(c);
-	}
-	return copy;
 }
 
 /*
@@ -560,16 +151,16 @@ static bool begin_read(struct bc_copier *c)
 /* Issue one more piece. Return: false when that has to wait for something that will kick. */
 static bool issue(struct bc_copier *c)
 {
-	struct bc_job *job = job_of(c);
+	struct bc_job *job = bc_copier_job(c);
 	struct bc_copy *copy;
 	unsigned int sectors;
 	struct page *chunks;
 	bool limited;
 
 	if (!may_issue(c)) {
-		withdraw_claims(c);
+		bc_copy_withdraw(c);
 		if (READ_ONCE(c->stopped) || READ_ONCE(job->state) == BC_FAILED)
-			cut_current_copy(c);
+			bc_copy_cut(c);
 		return false;
 	}
 	if (list_empty(&c->idle_pieces))
@@ -578,7 +169,7 @@ static bool issue(struct bc_copier *c)
 	limited = READ_ONCE(job->state) != BC_COMPLETING;
 	if (backing_off(c) || (limited && !throttle_allows(c))) {
 		/* Guest writes are not to wait for a time that nobody works in. */
-		withdraw_claims(c);
+		bc_copy_withdraw(c);
 		if (c->current_copy)
 			bc_mirror_set_idle(job, &c->current_copy->range, true);
 		return false;
@@ -586,7 +177,7 @@ static bool issue(struct bc_copier *c)
 	if (limited && c->piece_bytes >= BC_BUSY_BYTES && READ_ONCE(job->mode.modest) &&
 	    (!READ_ONCE(job->mirrors.mirroring) || bc_mirror_busy(job)))
 		return false;
-	copy = c->current_copy ?: choose_copy(c);
+	copy = c->current_copy ?: bc_copy_choose(c);
 	if (!copy)
 		return false;
 	sectors = min_t(sector_t, copy->end - (c->current_copy ? copy->next : copy->start),
@@ -597,95 +188,18 @@ static bool issue(struct bc_copier *c)
 		return false;
 	if (!begin_read(c)) {
 		bc_pool_put(&c->pool, chunks, READ_ONCE(job->args.buf_size));
-		withdraw_claims(c);
-		cut_current_copy(c);
+		bc_copy_withdraw(c);
+		bc_copy_cut(c);
 		return false;
 	}
 	if (c->current_copy)
 		bc_mirror_set_idle(job, &copy->range, false);
 	else
-		copy_begin(c, copy);
+		bc_copy_begin(c, copy);
 	if (limited)
 		bc_throttle_charge(&c->throttle, (u64)sectors << SECTOR_SHIFT);
-	piece_issue(c, copy, sectors, chunks);
+	bc_piece_issue(c, copy, sectors, chunks);
 	return true;
-}
-
-/*
- * Flushes of the destination
- */
-
-static void flush_bio_end(struct bio *bio)
-{
-	struct bc_copier *c = bio->bi_private;
-
-	c->flush_status = bio->bi_status;
-	bio_put(bio);
-	rcu_read_lock();	/* as in piece_bio_end() */
-	/* Pairs with the smp_load_acquire() in flush_ended(). */
-	smp_store_release(&c->flush_done, true);
-	bc_copier_kick(c);
-	rcu_read_unlock();
-}
-
-static void flush(struct bc_copier *c, u64 hold)
-{
-	struct bio *bio = bio_alloc_bioset(job_of(c)->destination.bdev, 0,
-					   REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC, GFP_NOIO,
-					   &c->bios);
-
-	bio->bi_private = c;
-	bio->bi_end_io = flush_bio_end;
-	c->flushing = true;
-	c->flush_void = false;
-	c->flush_hold = hold;
-	WRITE_ONCE(c->in_flight, c->in_flight + 1);
-	submit_bio_noacct(bio);
-}
-
-static void flush_failed(struct bc_copier *c, blk_status_t status)
-{
-	struct bc_job *job = job_of(c);
-
-	DMERR_LIMIT("%s: destination flush: error %d", job->name,
-		    blk_status_to_errno(status));
-	account(&job->target_errors, job->target_errors + 1);
-	/*
-	 * What the destination acknowledged since its last good flush may be lost, who knows what.
-	 */
-	bc_job_dirty_all(job);
-	back_off(c);
-	bc_job_error(job, BC_ERROR_TARGET_FLUSH, status);
-}
-
-/* I5: the flush that ended was begun when nothing was dirty and nothing in flight. */
-static void flush_succeeded(struct bc_copier *c)
-{
-	struct bc_job *job = job_of(c);
-
-	if (c->flush_hold) {
-		if (!WARN_ON_ONCE(!list_empty(&c->active)))
-			bc_complete_flushed(job, c->flush_hold);
-		return;
-	}
-	mutex_lock(&job->lock);
-	if (job->state == BC_COPYING && !c->flush_void && !bc_mirror_has_error(job))
-		bc_job_set_state(job, BC_READY, BC_EVENT_READY, BC_ERROR_NONE);
-	mutex_unlock(&job->lock);
-}
-
-static void flush_ended(struct bc_copier *c)
-{
-	/* Pairs with the smp_store_release() in flush_bio_end(). */
-	if (!c->flushing || !smp_load_acquire(&c->flush_done))
-		return;
-	c->flush_done = false;
-	c->flushing = false;
-	WRITE_ONCE(c->in_flight, c->in_flight - 1);
-	if (c->flush_status)
-		flush_failed(c, c->flush_status);
-	else
-		flush_succeeded(c);
 }
 
 /*
@@ -695,7 +209,7 @@ static void flush_ended(struct bc_copier *c)
 /* What mirrored writes and flushes met at the destination. Their regions are dirty already. */
 static void mirror_errors(struct bc_copier *c)
 {
-	struct bc_job *job = job_of(c);
+	struct bc_job *job = bc_copier_job(c);
 	struct bc_mirrors *m = &job->mirrors;
 	blk_status_t status;
 	bool flush;
@@ -711,30 +225,30 @@ static void mirror_errors(struct bc_copier *c)
 
 	c->flush_void = true;
 	if (flush) {
-		flush_failed(c, status);
+		bc_flush_failed(c, status);
 		return;
 	}
 	DMERR_LIMIT("%s: mirrored write to destination: error %d", job->name,
 		    blk_status_to_errno(status));
-	account(&job->target_errors, job->target_errors + 1);
-	back_off(c);
+	bc_account(&job->target_errors, job->target_errors + 1);
+	bc_copier_back_off(c);
 	bc_job_error(job, BC_ERROR_TARGET_WRITE, status);
 }
 
 /* Nothing dirty, nothing in flight: is there anything to flush for? */
 static void clean(struct bc_copier *c)
 {
-	struct bc_job *job = job_of(c);
+	struct bc_job *job = bc_copier_job(c);
 	u64 hold;
 
 	switch (READ_ONCE(job->state)) {
 	case BC_COPYING:
-		flush(c, 0);
+		bc_flush(c, 0);
 		break;
 	case BC_COMPLETING:
 		hold = bc_complete_clean(job);
 		if (hold)
-			flush(c, hold);
+			bc_flush(c, hold);
 		break;
 	default:
 		break;
@@ -744,7 +258,7 @@ static void clean(struct bc_copier *c)
 /* Nothing could be issued: what will wake us? */
 static void settle(struct bc_copier *c)
 {
-	struct bc_job *job = job_of(c);
+	struct bc_job *job = bc_copier_job(c);
 
 	if (c->in_flight)
 		return;
@@ -785,10 +299,10 @@ static void copier_work(struct work_struct *work)
 	WRITE_ONCE(c->idle, false);
 	do {
 		mirror_errors(c);
-		flush_ended(c);
+		bc_flush_ended(c);
 		while ((done = llist_del_all(&c->done)))
 			llist_for_each_entry_safe(piece, tmp, done, node)
-				piece_advance(c, piece);
+				bc_piece_advance(c, piece);
 		cond_resched();
 	} while (issue(c) || !llist_empty(&c->done));
 	settle(c);

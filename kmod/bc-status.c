@@ -34,7 +34,7 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	unsigned int sz = 0;
 
 	dirty = min(bc_bitmap_count(&job->dirty) << region_bytes_shift, total);
-	smp_rmb();	/* pairs with the clearing in copy_begin(): it raises the other first */
+	smp_rmb();	/* pairs with bc_copy_begin(): it raises the other first */
 	in_flight = min(READ_ONCE(c->in_flight_bytes), total);
 	synced = total - min(total, dirty + in_flight);
 	/* "All copied" read as "ready" has cost people their data. */

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pieces of copies: one read and one write, up to 1 MiB. Between the two the buffer is looked at.
+ */
+#include <linux/mm.h>
+#include <linux/string.h>
+
+#include "bc-copier.h"
+
+static void piece_bio_end(struct bio *bio)
+{
+	struct bc_piece *piece = bio->bi_private;
+	struct bc_copier *c = piece->copier;
+
+	piece->status = bio->bi_status;
+	bio_put(bio);
+	if (piece->stage == BC_PIECE_READ && atomic_dec_and_test(&c->reads))
+		wake_up_all(&c->quiet);
+	/*
+	 * Once the piece is on the list the work may find it, and be the last one before the copier
+	 * is freed: bc_copier_exit() waits for a grace period, so that there still is a work queue
+	 * to kick.
+	 */
+	rcu_read_lock();
+	if (llist_add(&piece->node, &c->done))
+		bc_copier_kick(c);
+	rcu_read_unlock();
+}
+
+static void piece_submit(struct bc_piece *piece, const struct bc_leg *leg, blk_opf_t opf)
+{
+	struct bc_copier *c = piece->copier;
+	unsigned int left = piece->sectors << SECTOR_SHIFT;
+	unsigned int chunk_bytes = PAGE_SIZE << c->pool.order;
+	bool data = (opf & REQ_OP_MASK) != REQ_OP_WRITE_ZEROES;
+	struct page *chunk;
+	struct bio *bio;
+
+	if (READ_ONCE(bc_copier_job(c)->state) == BC_COMPLETING)
+		opf |= REQ_SYNC;
+	bio = bio_alloc_bioset(leg->bdev, data ? DIV_ROUND_UP(left, chunk_bytes) : 0, opf,
+			       GFP_NOIO, &c->bios);
+	bio->bi_iter.bi_sector = leg->start + piece->start;
+	bio->bi_private = piece;
+	bio->bi_end_io = piece_bio_end;
+	if (data) {
+		for (chunk = piece->chunks; left; chunk = bc_chunk_next(chunk)) {
+			unsigned int n = min(left, chunk_bytes);
+
+			__bio_add_page(bio, chunk, n, 0);
+			left -= n;
+		}
+	} else {
+		bio->bi_iter.bi_size = left;
+	}
+	submit_bio_noacct(bio);
+}
+
+void bc_piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int sectors,
+		    struct page *chunks)
+{
+	struct bc_piece *piece = list_first_entry(&c->idle_pieces, struct bc_piece, list);
+
+	list_del(&piece->list);
+	piece->copy = copy;
+	piece->chunks = chunks;
+	piece->start = copy->next;
+	piece->sectors = sectors;
+	piece->stage = BC_PIECE_READ;
+	copy->pending++;
+	copy->next += sectors;
+	if (copy->next == copy->end)
+		c->current_copy = NULL;
+	WRITE_ONCE(c->in_flight, c->in_flight + 1);
+	bc_account(&c->piece_bytes, c->piece_bytes + ((u64)sectors << SECTOR_SHIFT));
+	piece_submit(piece, &bc_copier_job(c)->source, REQ_OP_READ);
+}
+
+static void piece_end(struct bc_copier *c, struct bc_piece *piece)
+{
+	struct bc_copy *copy = piece->copy;
+
+	bc_pool_put(&c->pool, piece->chunks, READ_ONCE(bc_copier_job(c)->args.buf_size));
+	piece->chunks = NULL;
+	list_add(&piece->list, &c->idle_pieces);
+	WRITE_ONCE(c->in_flight, c->in_flight - 1);
+	bc_account(&c->piece_bytes, c->piece_bytes - ((u64)piece->sectors << SECTOR_SHIFT));
+	copy->pending--;
+	bc_copy_end_if_over(c, copy);
+}
+
+static bool piece_is_zero(struct bc_piece *piece)
+{
+	unsigned int left = piece->sectors << SECTOR_SHIFT;
+	unsigned int chunk_bytes = PAGE_SIZE << piece->copier->pool.order;
+	struct page *chunk;
+
+	for (chunk = piece->chunks; left; chunk = bc_chunk_next(chunk)) {
+		unsigned int n = min(left, chunk_bytes);
+
+		if (memchr_inv(page_address(chunk), 0, n))
+			return false;
+		left -= n;
+	}
+	return true;
+}
+
+static void piece_write(struct bc_copier *c, struct bc_piece *piece)
+{
+	struct bc_job *job = bc_copier_job(c);
+	enum bc_detect_zeroes detect = job->args.detect_zeroes;
+
+	if (READ_ONCE(c->stopped)) {
+		piece->copy->error = -EINTR;
+		piece_end(c, piece);
+		return;
+	}
+	if (detect != BC_DETECT_ZEROES_OFF && READ_ONCE(c->zeroes_work) && piece_is_zero(piece)) {
+		piece->stage = BC_PIECE_ZERO;
+		piece_submit(piece, &job->destination, REQ_OP_WRITE_ZEROES |
+			     (detect == BC_DETECT_ZEROES_ON ? REQ_NOUNMAP : 0));
+		return;
+	}
+	piece->stage = BC_PIECE_WRITE;
+	piece_submit(piece, &job->destination, REQ_OP_WRITE);
+}
+
+static void piece_failed(struct bc_copier *c, struct bc_piece *piece)
+{
+	struct bc_job *job = bc_copier_job(c);
+	bool source = piece->stage == BC_PIECE_READ;
+	u64 *errors = source ? &job->source_errors : &job->target_errors;
+
+	DMERR_LIMIT("%s: %s %llu+%u: error %d", job->name,
+		    source ? "copier reads source" : "copier writes destination",
+		    (unsigned long long)piece->start, piece->sectors,
+		    blk_status_to_errno(piece->status));
+	bc_account(errors, *errors + 1);
+	piece->copy->error = blk_status_to_errno(piece->status);
+	c->flush_void = true;
+	bc_copier_back_off(c);
+	bc_job_error(job, source ? BC_ERROR_SOURCE_READ : BC_ERROR_TARGET_WRITE, piece->status);
+	piece_end(c, piece);
+}
+
+void bc_piece_advance(struct bc_copier *c, struct bc_piece *piece)
+{
+	if (piece->stage == BC_PIECE_ZERO &&
+	    (piece->status == BLK_STS_NOTSUPP || piece->status == BLK_STS_TARGET)) {
+		/*
+		 * The device promised and refuses: it gets the zeroes as data, now and from now on.
+		 */
+		WRITE_ONCE(c->zeroes_work, false);
+		piece_write(c, piece);
+	} else if (piece->status) {
+		piece_failed(c, piece);
+	} else if (piece->stage == BC_PIECE_READ) {
+		piece_write(c, piece);
+	} else {
+		if (piece->stage == BC_PIECE_ZERO)
+			bc_account(&c->zeroed_bytes,
+				   c->zeroed_bytes + ((u64)piece->sectors << SECTOR_SHIFT));
+		piece_end(c, piece);
+	}
+}
