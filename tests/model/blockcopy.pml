@@ -564,7 +564,7 @@ legs:		do
 		}
 #endif
 
-		/* bc-mirror.c: expire(), make_late() */
+		/* bc-wait.c: expire(), make_late() */
 		:: d_step {
 			d == LEG_SENT && !timed ->
 			timed = 1;
