@@ -40,7 +40,7 @@ wait_for 10 status_above "$disk" dirtied_bytes $((1 << 20))
 check "abort is at once, the clean-up waits in the background"
 swap_table "$disk" "0 $(sectors "$dev") linear $src 0" &
 swap=$!
-wait_for 5 gone $swap
+wait_for 20 gone $swap
 wait $swap
 [[ $(dmsetup table "$disk") == *" linear "* ]] || fail "no plain table"
 guest_off "$guest" "$disk"
@@ -121,7 +121,7 @@ expect_status "$disk" dirty_bytes 65536
 guest_on guest "$disk"
 swap_table "$disk" "0 $(sectors "$dev") linear $src 0" &
 swap=$!
-wait_for 5 gone $swap
+wait_for 20 gone $swap
 guest_off "$guest" "$disk"
 unhang
 wait_for 10 module_idle
