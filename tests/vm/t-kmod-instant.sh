@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a finished copy has nothing of what comes after its instant, however soon that comes
 # kernels: 6.1 6.12
-# ci: 6.12
+# check: 6.12
 # tier: full
 # timeout: 300
 # shellcheck source=cases.sh disable=SC2154

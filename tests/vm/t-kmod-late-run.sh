@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a run of dirty regions whose first one a write that becomes late covers, too
 # kernels: 6.1 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 120
 # shellcheck source=cases.sh disable=SC2154
