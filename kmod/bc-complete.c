@@ -255,10 +255,14 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 	struct bio_list bios = BIO_EMPTY_LIST;
 
 	mutex_lock(&job->lock);
-	/* A flush for a hold that was given up says nothing about the next one. */
+	/*
+	 * A flush for a hold that was given up says nothing about the next one, and copies may have
+	 * begun since.
+	 */
 	if (m->phase != BC_PHASE_HOLD || m->hold != hold)
 		goto unlock;
-	if (WARN_ON_ONCE(!percpu_ref_is_zero(&job->writes)))
+	if (WARN_ON_ONCE(!percpu_ref_is_zero(&job->writes) ||
+			 !list_empty(&job->copier.active)))
 		goto unlock;
 	/* What a mirrored write or flush that failed left behind may show only now. */
 	if (bc_bitmap_count(&job->dirty) || !bc_mirror_is_idle(job))

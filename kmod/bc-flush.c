@@ -53,8 +53,7 @@ static void flush_succeeded(struct bc_copier *c)
 	struct bc_job *job = bc_copier_job(c);
 
 	if (c->flush_hold) {
-		if (!WARN_ON_ONCE(!list_empty(&c->active)))
-			bc_complete_flushed(job, c->flush_hold);
+		bc_complete_flushed(job, c->flush_hold);
 		return;
 	}
 	mutex_lock(&job->lock);
