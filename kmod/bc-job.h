@@ -127,7 +127,7 @@ struct bc_io {
 	bool counted;			/* holds a reference of job->writes */
 	bool marks;			/* went to the source: its completion makes regions dirty */
 	bool tracked;			/* went to the source, and is in the tree of ranges */
-	unsigned long since;		/* jiffies; mirroring */
+	unsigned long since;		/* jiffies; of writes, and mirrored flushes */
 	struct bc_range range;		/* mirroring */
 };
 

@@ -83,6 +83,12 @@ void bc_mirror_exit(struct bc_job *job);
  */
 int bc_mirror_map(struct bc_job *job, struct bio *bio);
 
+/*
+ * I7: not for longer than write_timeout since the guest sent it. One that was parked for that long
+ * goes to the source, as in background mode. Context: any.
+ */
+bool bc_mirror_may_wait(struct bc_job *job, const struct bc_io *io);
+
 /* An empty flush, to both legs. Return: as above. */
 int bc_mirror_flush(struct bc_job *job, struct bio *bio);
 

@@ -16,6 +16,11 @@ static unsigned long write_timeout(struct bc_job *job)
 	return msecs_to_jiffies(READ_ONCE(job->args.write_timeout));
 }
 
+bool bc_mirror_may_wait(struct bc_job *job, const struct bc_io *io)
+{
+	return time_before(jiffies, io->since + write_timeout(job));
+}
+
 static void arm_timer(struct bc_job *job, unsigned long left)
 {
 	struct delayed_work *timer = &job->mirrors.timer;

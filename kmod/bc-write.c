@@ -84,6 +84,7 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 	} else {
 		io->start = dm_target_offset(job->ti, bio->bi_iter.bi_sector);
 		io->sectors = bio_sectors(bio);
+		io->since = jiffies;	/* I7: the time that it is parked counts */
 		while (!percpu_ref_tryget_live(&job->writes))
 			if (bc_hold_park(job, bio))
 				return DM_MAPIO_SUBMITTED;
@@ -94,7 +95,6 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 				io->sectors = job->mirrors.max_sectors;
 				dm_accept_partial_bio(bio, io->sectors);
 			}
-			io->since = jiffies;
 			return bc_mirror_map(job, bio);
 		}
 	}
@@ -115,11 +115,9 @@ void bc_io_release(struct bc_job *job, struct bio *bio)
 	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
 
 	route(job, bio);
-	if (mirrored(job)) {
-		io->since = jiffies;
-		if (bc_mirror_map(job, bio) != DM_MAPIO_REMAPPED)
-			return;
-	}
+	if (mirrored(job) && bc_mirror_may_wait(job, io) &&
+	    bc_mirror_map(job, bio) != DM_MAPIO_REMAPPED)
+		return;
 	dm_submit_bio_remap(bio, NULL);
 }
 
