@@ -3,13 +3,15 @@
  * A guest that notices: writes at random places, a write per thread in flight, until SIGTERM (or for some seconds), then
  * reads everything back and compares each block with the last write to it that was acknowledged.
  *
- *	hammer [-t THREADS] [-s SECONDS] [-b BLOCKS] [-p PAUSE_US] DEV [FIRST_BYTE LENGTH]
+ *	hammer [-t THREADS] [-r READERS] [-s SECONDS] [-b BLOCKS] [-p PAUSE_US] DEV [FIRST_BYTE LENGTH]
  *
  *	-t	4	each has its own part of the range, so the last write to a block is known
+ *	-r	0	threads that read a block at a random place each millisecond
  *	-b	16	most blocks (of 4 KiB) in one write
  *	-p	0	between two writes of a thread
  *
- * Says "running" when every thread has written once; at the end "writes N errors N longest_ms N".
+ * Says "running" when every thread has written once; at the end "writes N errors N longest_ms N lost_blocks N", and with readers
+ * "reads N longest_read_ms N mean_read_us N".
  * Exit status: 0, 1 for a request that failed, 2 for data lost, 3 for anything else.
  */
 #include <errno.h>
@@ -32,14 +34,15 @@
 static int fd;
 static uint64_t first, blocks;		/* in blocks */
 static uint32_t *generation;		/* of each block, 0: never written */
-static unsigned int threads = 4, most = 16, pause_us;
+static unsigned int threads = 4, readers, most = 16, pause_us;
 static volatile int stop;
 static unsigned int started;
 
 struct worker {
 	pthread_t thread;
 	uint64_t begin, end;
-	uint64_t writes, errors, longest_us;
+	uint64_t writes, errors, longest_us;	/* or reads */
+	uint64_t sum_us;
 	unsigned int seed;
 };
 
@@ -108,6 +111,30 @@ static void *work(void *arg)
 	return NULL;
 }
 
+static void *read_on(void *arg)
+{
+	struct worker *w = arg;
+	char *p = buffer(BLOCK);
+	uint64_t at, t;
+
+	while (!stop) {
+		at = (uint64_t)rand_r(&w->seed) % blocks;
+		t = now_us();
+		if (pread(fd, p, BLOCK, (off_t)((first + at) * BLOCK)) != BLOCK) {
+			if (!w->errors++)
+				fprintf(stderr, "read of block %llu: %s\n", (unsigned long long)at, strerrorname_np(errno));
+		}
+		t = now_us() - t;
+		w->sum_us += t;
+		if (t > w->longest_us)
+			w->longest_us = t;
+		w->writes++;
+		usleep(1000);
+	}
+	free(p);
+	return NULL;
+}
+
 static uint64_t verify(void)
 {
 	char *p = buffer(BLOCK * 256), want[BLOCK];
@@ -145,15 +172,19 @@ static void end(int sig)
 int main(int argc, char **argv)
 {
 	uint64_t size, writes = 0, errors = 0, longest = 0, bad;
+	struct worker reads = { 0 };
 	struct timespec nap = { 0, 2000000 };
 	struct worker *w;
 	unsigned int i;
 	int c;
 
-	while ((c = getopt(argc, argv, "t:s:b:p:")) != -1) {
+	while ((c = getopt(argc, argv, "t:r:s:b:p:")) != -1) {
 		switch (c) {
 		case 't':
 			threads = (unsigned int)atoi(optarg);
+			break;
+		case 'r':
+			readers = (unsigned int)atoi(optarg);
 			break;
 		case 's':
 			alarm((unsigned int)atoi(optarg));
@@ -183,7 +214,7 @@ int main(int argc, char **argv)
 		blocks = strtoull(argv[optind + 2], NULL, 0) / BLOCK;
 	}
 	generation = calloc(blocks, sizeof(*generation));
-	w = calloc(threads, sizeof(*w));
+	w = calloc(threads + readers, sizeof(*w));
 	if (!generation || !w || !threads || blocks < threads)
 		return 3;
 	for (i = 0; i < threads; i++) {
@@ -195,6 +226,11 @@ int main(int argc, char **argv)
 	}
 	while (__atomic_load_n(&started, __ATOMIC_SEQ_CST) < threads)
 		nanosleep(&nap, NULL);
+	for (i = threads; i < threads + readers; i++) {
+		w[i].seed = i + 1;
+		if (pthread_create(&w[i].thread, NULL, read_on, &w[i]))
+			return 3;
+	}
 	puts("running");
 	fflush(stdout);
 	for (i = 0; i < threads; i++) {
@@ -204,8 +240,20 @@ int main(int argc, char **argv)
 		if (w[i].longest_us > longest)
 			longest = w[i].longest_us;
 	}
+	for (i = threads; i < threads + readers; i++) {
+		pthread_join(w[i].thread, NULL);
+		errors += w[i].errors;
+		reads.writes += w[i].writes;
+		reads.sum_us += w[i].sum_us;
+		if (w[i].longest_us > reads.longest_us)
+			reads.longest_us = w[i].longest_us;
+	}
 	bad = verify();
-	printf("writes %llu errors %llu longest_ms %llu lost_blocks %llu\n", (unsigned long long)writes,
+	printf("writes %llu errors %llu longest_ms %llu lost_blocks %llu", (unsigned long long)writes,
 	       (unsigned long long)errors, (unsigned long long)longest / 1000, (unsigned long long)bad);
+	if (reads.writes)
+		printf(" reads %llu longest_read_ms %llu mean_read_us %llu", (unsigned long long)reads.writes,
+		       (unsigned long long)reads.longest_us / 1000, (unsigned long long)(reads.sum_us / reads.writes));
+	putchar('\n');
 	return bad ? 2 : errors ? 1 : 0;
 }
