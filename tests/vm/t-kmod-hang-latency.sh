@@ -8,11 +8,11 @@
 . "$BLOCKCOPY_CHECKOUT/tests/vm/cases.sh"
 
 # All that hangs is to be seen apart from a machine that is slow.
-timeout_ms=500
+timeout_ms=1000
 [ "$case_slow" = 1 ] || timeout_ms=2000
 flush_ms=$((timeout_ms / 2))
 budget_ms=$((timeout_ms * 4 / 5))
-slack_ms=$((200 * case_slow))
+slack_ms=$((300 * case_slow))
 
 # The destination's flush is slow, so that it can begin to hang in the middle of one; below that it hangs.
 needs_target delay
@@ -71,7 +71,8 @@ within() {
 	wait_for 30 hung_for_long
 	measured "$1"
 	[ "$(said longest_ms)" -lt $bound_ms ] || fail "$1: the guest waited $(said longest_ms) ms, wanted below $bound_ms"
-	[ "$(said longest_read_ms)" -lt $((alone_read_ms + slack_ms)) ] ||
+	# What waits for the destination waits for write_timeout, or for ever; of others a busy machine makes some wait.
+	[ "$(said longest_read_ms)" -lt $((alone_read_ms + timeout_ms * 3 / 4 + slack_ms - 300)) ] ||
 		fail "$1: a read took $(said longest_read_ms) ms, without a job at most $alone_read_ms"
 	[ "$(said mean_read_us)" -lt $((4 * alone_read_us + 1000 * case_slow)) ] ||
 		fail "$1: reads took $(said mean_read_us) us, without a job $alone_read_us"
