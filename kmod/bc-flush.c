@@ -64,14 +64,20 @@ static void flush_succeeded(struct bc_copier *c)
 
 void bc_flush_ended(struct bc_copier *c)
 {
+	blk_status_t status;
+
 	/* Pairs with the smp_store_release() in flush_bio_end(). */
 	if (!c->flushing || !smp_load_acquire(&c->flush_done))
 		return;
 	c->flush_done = false;
 	c->flushing = false;
 	WRITE_ONCE(c->in_flight, c->in_flight - 1);
-	if (c->flush_status)
-		bc_flush_failed(c, c->flush_status);
+	status = c->flush_status;
+	/* What was in flight when a disk was unplugged may still have succeeded. */
+	if (!status && test_bit(GD_DEAD, &->destination.bdev->bd_disk->state))
+		status = BLK_STS_IOERR;
+	if (status)
+		bc_flush_failed(c, status);
 	else
 		flush_succeeded(c);
 }
