@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a SCSI disk that is unplugged while it is copied to, mirrored to, and in the last flush of a pivot; another destination after that
 # kernels: 6.1 6.12
-# ci: 6.12
+# check: 6.12
 # tier: full
 # timeout: 300
 # shellcheck source=ctl.sh disable=SC2154

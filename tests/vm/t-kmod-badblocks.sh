@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: disks with bad blocks, policy ignore: a destination that refuses them, a source that cannot read them until the guest writes there
 # kernels: 6.12 uml-debug uml
-# ci: uml
+# check: uml
 # tier: full
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154
