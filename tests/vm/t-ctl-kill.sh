@@ -10,10 +10,11 @@
 # changes nothing that outlives it. That leaves the middle of a call: there it is killed at random times, with legs that make
 # the swap wait.
 #
-# BLOCKCOPY_KILL_STEP	1: at every call. Else at those that change something and those that follow a change in the kernel, and
-#			at one in so many of the others, which only look: where it is killed among these does not matter.
+# BLOCKCOPY_KILL_STEP	1: at every call, which takes hours. Else at those that change something and those that follow a change in
+#			the kernel, and at one in so many of the others, which only look: where it is killed among these does not
+#			matter.
 # BLOCKCOPY_KILL_OFFSET	where to begin with these; another one each day unless given
-# BLOCKCOPY_KILL_RUNS	COMMAND:KIND of those below, more than one; all with BLOCKCOPY_KILL_STEP=1
+# BLOCKCOPY_KILL_RUNS	COMMAND:KIND of those below, more than one; "all" for each command on either kind of device
 # BLOCKCOPY_KILL_RANDOM	how many times at random; none unless given: it has not been seen to come to its end
 # BLOCKCOPY_KILL_SEED	for that; another one each day unless given
 # BLOCKCOPY_KILL_RATE	bytes a second that the guest writes
@@ -25,7 +26,7 @@
 command -v strace > /dev/null || skip "no strace to kill the tool at a given call"
 
 case $BLOCKCOPY_KERNEL in
-uml) step=100 random=0 rate=4000000 ;;
+uml) step=200 random=0 rate=4000000 ;;
 uml-debug) step=200 random=0 rate=2000000 ;;
 *) step=200 random=0 rate=1000000 ;;
 esac
@@ -33,9 +34,10 @@ today=$((EPOCHSECONDS / 86400))
 step=${BLOCKCOPY_KILL_STEP:-$step} random=${BLOCKCOPY_KILL_RANDOM:-$random} rate=${BLOCKCOPY_KILL_RATE:-$rate}
 offset=$((${BLOCKCOPY_KILL_OFFSET:-$today} % step)) seed=${BLOCKCOPY_KILL_SEED:-$today}
 commands=(start start-pivot pivot finish abort abort-async)
-runs=("${commands[@]/%/:two}" start:one pivot:one)
-[ "$step" != 1 ] || runs=("${commands[@]/%/:two}" "${commands[@]/%/:one}")
+# The other commands have most of what they do in common with these.
+runs=(start:two pivot:two finish:two abort:one)
 [ -z "${BLOCKCOPY_KILL_RUNS:-}" ] || read -ra runs <<< "$BLOCKCOPY_KILL_RUNS"
+[ "${runs[*]}" != all ] || runs=("${commands[@]/%/:two}" "${commands[@]/%/:one}")
 mib=4
 with_udev
 

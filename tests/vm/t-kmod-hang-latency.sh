@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the guest's longest write and its reads while the destination hangs: when copying, mirroring, and in a completion
 # kernels: 6.1 6.12 uml-debug uml
-# check: 6.12 uml
+# check: uml
 # tier: full
 # timeout: 600
 # shellcheck source=cases.sh disable=SC2154

@@ -20,8 +20,8 @@ bio fill "$dst" 0 ${mib}m 2
 linear_on disk "$src"
 dev=/dev/mapper/$disk
 
-# The guest has memory, and some processes have not: a fork wants the stack of a process in one piece, of 128 KiB on UML, and fails
-# long before there is none.
+# The guest has memory, and some processes have not: on UML with little memory forks were seen to fail long before there was none,
+# perhaps because a kernel stack is 128 KiB in one piece there.
 group=$case_dir/cgroup
 mkdir "$group"
 mount -t cgroup2 none "$group"
