@@ -65,14 +65,14 @@ check "linear"
 helper=
 linear_on disk "$a"
 jobs_under_load "$disk" "$b" "$a"
-dmsetup remove "$disk"
+dmsetup remove --retry "$disk"
 
 check "striped"
 needs_target striped
 helper=yes
 dm_new stripes "0 131072 striped 2 128 $a 0 $d 0"
 jobs_under_load "$stripes" "$b" "$a" "$d"
-dmsetup remove "$stripes"
+dmsetup remove --retry "$stripes"
 
 check "an LV of two segments"
 if command -v lvcreate > /dev/null; then
@@ -90,7 +90,7 @@ if command -v lvcreate > /dev/null; then
 	expect "by its link" "$(blockcopy start "/dev/$vg/lv" "$b" --force --dry-run | tail -n 1 | cut -f 2 | cut -d ' ' -f 1-3)" "0 131072 blockcopy"
 	jobs_under_load "$vg-lv" "$b"
 	expect "the link" "$(readlink -f "/dev/$vg/lv")" "$link"
-	dmsetup remove "$vg-lv"
+	dmsetup remove --retry "$vg-lv"
 	lvm_quiet vgremove -fy "$vg"
 	losetup -d "$pv1" "$pv2"
 fi
@@ -117,7 +117,7 @@ if command -v cryptsetup > /dev/null && modprobe -q dm-crypt; then
 	expect "warnings" "$(cat "$case_dir/err")" ""
 	blockcopy abort "$crypt" > /dev/null
 	cryptsetup close "$crypt"
-	dmsetup remove "$over"
+	dmsetup remove --retry "$over"
 	cryptsetup close "$crypt-to"
 
 	check "dm-crypt with its key in a keyring that is gone: refused, in words"
