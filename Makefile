@@ -45,6 +45,14 @@ check-fast: deps
 lint: deps
 	@tests/lint
 
+##   bench      speed beside QEMU, md, dm-clone, dm-mirror: build/bench/table.md
+bench: deps
+	@tests/bench/run
+
+##   bench-quick the same, smaller, below five minutes
+bench-quick: deps
+	@tests/bench/run -q
+
 ##   install    below PREFIX (/usr/local); the module into the tree of KDIR's kernel; DESTDIR= for packaging
 install: all
 	install -D -m 644 kmod/dm-blockcopy.ko $(module_dir)/dm-blockcopy.ko
@@ -70,4 +78,4 @@ help:
 	@echo "make [TARGET] [KDIR=kernel build tree] [PREFIX=/usr/local] [DESTDIR=]"
 	@sed -n 's/^##//p' Makefile
 
-.PHONY: all deps module $(parts) demo check check-all check-fast lint install uninstall clean help
+.PHONY: all deps module $(parts) demo check check-all check-fast lint bench bench-quick install uninstall clean help

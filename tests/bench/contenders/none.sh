@@ -1,0 +1,10 @@
+# shellcheck shell=bash # see use() in lib.sh
+# For a measure that makes its own devices.
+
+prepare() {
+	:
+}
+
+down() {
+	:
+}

@@ -1,0 +1,38 @@
+# shellcheck shell=bash disable=SC2154,SC2034 # see guest.sh
+# How long until READY beside a guest that writes half of what the destination can take.
+contenders="blockcopy:auto blockcopy:write-blocking qemu:write-blocking"
+qemu_export=yes
+job_args="detect_zeroes off"
+
+legs() {
+	null_legs "$(quick 256 1024)" mbps=200
+}
+
+busy() {
+	local counters
+	read -ra counters < "/sys/class/block/$(basename "$(realpath "$dev")")/stat"
+	[ "${counters[4]}" -gt 100 ]
+}
+
+# The first time only: it is some load, too.
+dirty_over_time() {
+	local begin
+	[ "$round" = 1 ] && [[ $contender == blockcopy:* ]] || return 0
+	begin=$(now_us)
+	while sleep 0.05; do
+		echo "$(calc "($(now_us) - $begin) / 1000000") $(dm_status bench dirty_bytes)"
+	done 2> /dev/null | grep '^[^ ]* [0-9]*$' > "$BLOCKCOPY_SHARED/dirty-${contender#*:}.dat"
+}
+
+one() {
+	local guest look secs
+	load 300 --rw=randwrite --bs=64k --iodepth=4 --rate=100m &
+	guest=$!
+	dirty_over_time &
+	look=$!
+	wait_for 10 busy
+	secs=$(copy)
+	sample ready_s "$secs"
+	kill $guest $look
+	wait $guest $look 2> /dev/null || true
+}
