@@ -34,7 +34,7 @@ export DM_DISABLE_UDEV=1
 udevadm control --stop-exec-queue || true
 [ ! -e /run/udev/control ] || mv /run/udev/control /run/udev/control.hidden
 modprobe dm-blockcopy
-modprobe -a -q dm-mirror dm-clone dm-zero raid1 nbd || true
+modprobe -a -q loop dm-mirror dm-clone dm-zero raid1 nbd || true
 
 for measure; do
 	echo "bench: $BLOCKCOPY_KERNEL: $measure"

@@ -10,7 +10,7 @@ legs() {
 
 busy() {
 	local counters
-	read -ra counters < "/sys/class/block/$(basename "$(realpath "$dev")")/stat"
+	read -ra counters < "/sys/dev/block/$(stat -L -c %Hr:%Lr "$dev")/stat"
 	[ "${counters[4]}" -gt 100 ]
 }
 
