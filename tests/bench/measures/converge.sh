@@ -30,7 +30,7 @@ one() {
 	guest=$!
 	dirty_over_time &
 	look=$!
-	wait_for 10 busy
+	wait_for 30 busy
 	secs=$(copy)
 	sample ready_s "$secs"
 	kill $guest $look
