@@ -136,9 +136,9 @@ use() {
 
 trap 'echo "bench: failed: ${measure:-} ${contender:-} round ${round:-}: $BASH_COMMAND" >&2' ERR
 
-# dm_create NAME TABLE: the device, not resumed yet: "clock dm" does that
+# dm_create NAME TABLE: as the guest's device before the copy, and the table that begins it loaded: "clock dm" resumes
 dm_create() {
-	dmsetup create "$1" --notable
+	dmsetup create "$1" --table "0 $(sectors "$src") linear $src 0"
 	dmsetup load "$1" --table "$2"
 }
 
@@ -161,7 +161,7 @@ load() {
 	shift
 	fio --name=load --filename="$dev" --direct=1 --ioengine=libaio --time_based --runtime="$secs" --randrepeat=0 \
 		--norandommap --group_reporting --output-format=json --percentile_list=50:90:99:99.9 "$@" > "$bench_tmp/fio" 2> "$bench_tmp/fio.err" ||
-		die "fio: $(cat "$bench_tmp/fio" "$bench_tmp/fio.err")"
+		die "fio: $(cat "$bench_tmp/fio.err"; grep -v '^[ {}]' "$bench_tmp/fio" | tail -n 3)"
 }
 
 # load_samples read|write...: what fio reported: iops, throughput, latencies in microseconds

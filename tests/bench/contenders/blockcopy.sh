@@ -6,8 +6,7 @@ prepare() {
 	len=$(sectors "$src")
 	# shellcheck disable=SC2086
 	set -- $args
-	dmsetup create bench --table "0 $len linear $src 0"
-	dmsetup load bench --table "0 $len blockcopy $src 0 $dst 0 128 $# $*"
+	dm_create bench "0 $len blockcopy $src 0 $dst 0 128 $# $*"
 	dev=/dev/mapper/bench
 }
 
