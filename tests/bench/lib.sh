@@ -164,6 +164,16 @@ load() {
 		die "fio: $(cat "$bench_tmp/fio.err"; grep -v '^[ {}]' "$bench_tmp/fio" | tail -n 3)"
 }
 
+# end PID...: subshells of ours that are in the background, with what they started
+end() {
+	local pid
+	for pid; do
+		pkill -P "$pid" || true
+		kill "$pid" 2> /dev/null || true
+		wait "$pid" 2> /dev/null || true
+	done
+}
+
 # load_samples read|write...: what fio reported: iops, throughput, latencies in microseconds
 load_samples() {
 	local kind metric value

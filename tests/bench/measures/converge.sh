@@ -5,7 +5,7 @@ qemu_export=yes
 job_args="detect_zeroes off"
 
 legs() {
-	null_legs "$(quick 256 1024)" mbps=200
+	null_legs "$(quick 256 1024)" max_sectors=128 mbps=200
 }
 
 busy() {
@@ -26,13 +26,12 @@ dirty_over_time() {
 
 one() {
 	local guest look secs
-	load 300 --rw=randwrite --bs=64k --iodepth=4 --rate=100m &
+	load 300 --rw=randwrite --bs=64k --iodepth=4 --rate=100m 2> /dev/null &
 	guest=$!
 	dirty_over_time &
 	look=$!
 	wait_for 30 busy
 	secs=$(copy)
 	sample ready_s "$secs"
-	kill $guest $look
-	wait $guest $look 2> /dev/null || true
+	end $guest $look
 }
