@@ -136,7 +136,7 @@ use() {
 
 trap 'echo "bench: failed: ${measure:-} ${contender:-} round ${round:-}: $BASH_COMMAND" >&2' ERR
 
-# dm_create NAME TABLE: as the guest's device before the copy, and the table that begins it loaded: "clock dm" resumes
+# dm_create NAME TABLE: as the guest's device is before the copy, and the other table loaded
 dm_create() {
 	dmsetup create "$1" --table "0 $(sectors "$src") linear $src 0"
 	dmsetup load "$1" --table "$2"

@@ -5,13 +5,14 @@ prepare() {
 	truncate -s 16M "$bench_tmp/metadata"
 	metadata=$(losetup -f --show "$bench_tmp/metadata")
 	# Regions of 1 MiB; hydration in batches.
-	dm_create bench "0 $(sectors "$src") clone $metadata $dst $src 2048 1 no_discard_passdown 4 hydration_threshold 256 hydration_batch_size 16"
+	dm_create bench "0 $(sectors "$src") clone $metadata $dst $src 2048 2 no_hydration no_discard_passdown 4 hydration_threshold 256 hydration_batch_size 16"
+	dmsetup resume bench
 	dev=/dev/mapper/bench
 }
 
 # ... <hydrated>/<total> <hydrating> ...
 copy() {
-	clock dm bench '^\d+ \d+/\d+ \d+ (\d+)/\1 0 '
+	clock message bench '^\d+ \d+/\d+ \d+ (\d+)/\1 0 ' enable_hydration
 }
 
 down() {

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154,SC2034 # see guest.sh
 # The longest stall of a guest write over a whole pivot, and over a swap of one linear table for another.
-contenders="linear blockcopy:auto"
+contenders="linear:swap linear:pivot"
 
 legs() {
 	null_legs 32 memory_backed=1 irqmode=2 completion_nsec=1000000
@@ -16,11 +16,11 @@ longest_stall() {
 switch() {
 	longest_stall > /dev/null
 	case $contender in
-	linear)
+	linear:swap)
 		dmsetup load bench --table "0 $len linear $src 0"
 		dmsetup resume bench
 		;;
-	blockcopy*)
+	linear:pivot)
 		blockcopy pivot --json bench > "$bench_tmp/pivot"
 		sample blackout_ms "$(jq '.blackout_us / 1000' "$bench_tmp/pivot")"
 		;;
@@ -29,7 +29,7 @@ switch() {
 }
 
 next_job() {
-	[[ $contender == blockcopy* ]] || return 0
+	[ "$contender" = linear:pivot ] || return 0
 	blockcopy start bench "$1" --force --wait > /dev/null 2>&1
 }
 

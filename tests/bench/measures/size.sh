@@ -29,8 +29,9 @@ of_size() {
 	before=$(kernel_kib)
 	begin=$(now_us)
 	dmsetup load bench --table "0 $sectors blockcopy /dev/mapper/bench-src 0 /dev/mapper/bench-dst 0 128 6 sync none detect_zeroes off copy_mode background"
-	sample start_ms "$(calc "$(clock dm bench ' ready 1 ') * 1000")"
-	sample start_all_ms "$(calc "($(now_us) - $begin) / 1000")"
+	dmsetup resume bench
+	clock message bench ' ready 1 ' resume > /dev/null
+	sample start_ms "$(calc "($(now_us) - $begin) / 1000")"
 	sample memory_mib "$(calc "($before - $(kernel_kib)) / 1024")"
 	sample status_us "$(calc "$(clock status bench 10000) * 100")"
 	dmsetup message bench 0 pause
