@@ -39,7 +39,7 @@ one() {
 	bc-journal write --threads 1 --depth 4 --max 4096 --records 4000000 "$bench_tmp/journal" "$dev" > /dev/null 2>&1 &
 	writer=$!
 	wait_for 30 running
-	for ((n = 0; n < $(quick 10 20); n++)); do
+	for ((n = 0; n < $(quick 5 20); n++)); do
 		next_job "$to"
 		switch
 		old=$from from=$to to=$old

@@ -13,7 +13,6 @@ one() {
 		contender=$size
 		of_size "$(numfmt --from=iec "$size")"
 	done
-
 }
 
 kernel_kib() {
