@@ -27,7 +27,7 @@ of_size() {
 	sync
 	before=$(kernel_kib)
 	begin=$(now_us)
-	dmsetup load bench --table "0 $sectors blockcopy /dev/mapper/bench-src 0 /dev/mapper/bench-dst 0 128 6 sync none detect_zeroes off copy_mode background"
+	dmsetup load bench --table "0 $sectors blockcopy /dev/mapper/bench-src 0 /dev/mapper/bench-dst 0 128 7 sync none detect_zeroes off copy_mode background paused"
 	dmsetup resume bench
 	clock message bench ' ready 1 ' resume > /dev/null
 	sample start_ms "$(calc "($(now_us) - $begin) / 1000")"
