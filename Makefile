@@ -49,7 +49,7 @@ lint: deps
 bench: deps
 	@tests/bench/run
 
-##   bench-quick the same, smaller, below five minutes
+##   bench-quick the same in fewer rounds
 bench-quick: deps
 	@tests/bench/run -q
 
