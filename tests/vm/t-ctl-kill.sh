@@ -15,7 +15,7 @@
 #			matter.
 # BLOCKCOPY_KILL_OFFSET	where to begin with these; another one each day unless given
 # BLOCKCOPY_KILL_RUNS	COMMAND:KIND of those below, more than one; "all" for each command on either kind of device
-# BLOCKCOPY_KILL_RANDOM	how many times at random; none unless given: it has not been seen to come to its end
+# BLOCKCOPY_KILL_RANDOM	how many times at random; none unless given
 # BLOCKCOPY_KILL_SEED	for that; another one each day unless given
 # BLOCKCOPY_KILL_RATE	bytes a second that the guest writes
 # shellcheck source=ctl.sh disable=SC2154
