@@ -47,14 +47,29 @@ const char *const bc_event_names[BC_EVENT_MAX] = {
  * State and events
  */
 
+/*
+ * Apart from everything else: dm_table_event() waits for what other devices tell udev, which waits
+ * for memory, which may have to be swapped out to this device. With job->lock held, or the held
+ * writes not released yet, that would be a circle (I8).
+ */
+static void tell_work(struct work_struct *work)
+{
+	struct bc_job *job = container_of(work, struct bc_job, tell);
+
+	while (atomic_add_unless(&job->untold, -1, 0))
+		dm_table_event(job->table);
+}
+
 void bc_job_event(struct bc_job *job, enum bc_event event)
 {
 	lockdep_assert_held(&job->lock);
 	WRITE_ONCE(job->event, event);
 	WRITE_ONCE(job->events, job->events + 1);
 	/* The table of a job that is being taken down is gone. */
-	if (job->ti)
-		dm_table_event(job->ti->table);
+	if (job->ti) {
+		atomic_inc(&job->untold);
+		queue_work(system_unbound_wq, &job->tell);
+	}
 }
 
 void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event event,
@@ -413,6 +428,7 @@ void bc_job_close(struct bc_job *job)
 	mutex_lock(&job->lock);
 	job->ti = NULL;
 	mutex_unlock(&job->lock);
+	flush_work(&job->tell);
 }
 
 void bc_job_destroy(struct bc_job *job)
@@ -451,6 +467,8 @@ struct bc_job *bc_job_create(struct dm_target *ti, unsigned int argc, char **arg
 		return ERR_PTR(-ENOMEM);
 	}
 	job->ti = ti;
+	job->table = ti->table;
+	INIT_WORK(&job->tell, tell_work);
 	job->md = dm_table_get_md(ti->table);
 	strscpy(job->name, dm_device_name(job->md), sizeof(job->name));
 	job->devt = disk_devt(dm_disk(job->md));

@@ -278,12 +278,15 @@ struct bc_job {
 	enum bc_io_status io_status;
 	enum bc_event event;
 	unsigned int events;
+	atomic_t untold;		/* of them, that nobody was woken for yet; not under lock */
 	u64 source_errors;		/* copier only */
 	u64 target_errors;		/* copier only */
 	struct workqueue_struct *wq;	/* holds and their timers, apart from the copier's */
 	struct bc_completion completion;
 	struct bc_mode mode;
 
+	struct dm_table *table;		/* for as long as ti is there, and tell may run */
+	struct work_struct tell;	/* wakes those who wait for events */
 	struct file *destination_file;	/* open for as long as its bios may be in flight */
 	struct work_struct reap;	/* see bc-reap.c */
 
@@ -310,7 +313,7 @@ void bc_job_destroy(struct bc_job *job);
 void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event event,
 		      enum bc_error error);
 
-/* Tell those who wait for events. Context: process, job->lock held. */
+/* Tell those who wait for events, a moment later. Context: process, job->lock held. */
 void bc_job_event(struct bc_job *job, enum bc_event event);
 
 /*
