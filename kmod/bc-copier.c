@@ -97,6 +97,8 @@ void bc_copier_recovered(struct bc_copier *c)
 		return;
 	c->retry_at = 0;
 	c->backoff_ms = 0;
+	/* Nobody waits for that time any more, and it may be seconds away. */
+	cancel_delayed_work(&c->timer);
 	bc_job_recovered(bc_copier_job(c));
 }
 
