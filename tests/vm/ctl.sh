@@ -7,7 +7,8 @@
 with_udev() {
 	unset DM_DISABLE_UDEV
 	udev_on
-	udevadm settle
+	# A udevd just after its boot was seen to sit on its queue for good, once in many.
+	udevadm settle --timeout=60 || { udevadm control --start-exec-queue && udevadm settle; }
 }
 
 # everything: all that a refusal must leave as it was; the attributes tell of an inactive table.

@@ -4,7 +4,6 @@
 # check: uml
 # tier: full
 # timeout: 1800
-# mem: 1G
 #
 # Killed as it is about to make its Nth call, the tool has made N - 1: that is also "after call N - 1", as between two calls it
 # changes nothing that outlives it. That leaves the middle of a call: there it is killed at random times, with legs that make
