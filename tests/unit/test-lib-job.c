@@ -114,6 +114,13 @@ void bcl_clear_loaded_job(struct blockcopy *bc, const struct bcl_dm_info *dev)
 {
 }
 
+bool bcl_clear_loaded_source(struct blockcopy *bc, const struct bcl_job *j)
+{
+	(void)bc;
+	(void)j;
+	return false;
+}
+
 int bcl_destination_compare_limits(struct blockcopy *bc, dev_t source, dev_t destination)
 {
 	return 0;
