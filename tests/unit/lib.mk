@@ -4,7 +4,11 @@
 lib-cflags := -D_GNU_SOURCE -I$(TOP)/lib -I$(TOP)/kmod
 
 TESTS += test-lib-table test-lib-status test-lib-util test-lib-options test-lib-size \
-	 test-lib-job test-ctl-options test-ctl-background
+	 test-lib-job test-lib-format test-ctl-options test-ctl-background
+
+# What the library shares with the kernel.
+test-lib-format-src := tests/unit/test-lib-format.c kmod/bc-format.c
+test-lib-format-cflags := $(lib-cflags)
 
 test-lib-table-src := tests/unit/test-lib-table.c lib/table.c lib/util.c
 test-lib-table-cflags := $(lib-cflags)
