@@ -18,6 +18,7 @@ const char *const bc_copy_mode_names[BC_COPY_MODE_MAX] = {
 static const char *const sync_names[BC_SYNC_MAX] = {
 	[BC_SYNC_FULL] = "full",
 	[BC_SYNC_NONE] = "none",
+	[BC_SYNC_BITMAP] = "bitmap",
 };
 
 static const char *const detect_zeroes_names[BC_DETECT_ZEROES_MAX] = {
@@ -93,7 +94,7 @@ static int parse_sync(struct bc_args *args, const char *word, char **error)
 	int r = parse_word(word, sync_names, BC_SYNC_MAX);
 
 	if (r < 0) {
-		*error = "sync: need full or none";
+		*error = "sync: need full, none or bitmap";
 		return r;
 	}
 	args->sync = r;
@@ -154,6 +155,12 @@ static int parse_finished(struct bc_args *args, const char *word, char **error)
 	return 0;
 }
 
+static int parse_metadata(struct bc_args *args, const char *word, char **error)
+{
+	args->metadata = word;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	bool has_value;
@@ -171,6 +178,7 @@ static const struct {
 	{ "paused",		false,	false,	parse_paused },
 	{ "pivoted",		false,	false,	parse_pivoted },
 	{ "finished",		false,	false,	parse_finished },
+	{ "metadata",		true,	false,	parse_metadata },
 };
 
 int bc_args_set(struct bc_args *args, const char *name, const char *word, char **error)
@@ -213,6 +221,10 @@ static int parse_keywords(struct bc_args *args, unsigned int argc, char **argv, 
 	}
 	if (args->pivoted && args->finished) {
 		*error = "pivoted and finished exclude each other";
+		return -EINVAL;
+	}
+	if (args->sync == BC_SYNC_BITMAP && !args->metadata) {
+		*error = "sync bitmap: need metadata";
 		return -EINVAL;
 	}
 	return 0;
@@ -264,7 +276,7 @@ int bc_args_parse(struct bc_args *args, unsigned int argc, char **argv, char **e
 
 unsigned int bc_args_format(const struct bc_args *args, char *buf, unsigned int size)
 {
-	char words[320];
+	char words[384];
 	unsigned int nr = 0, n = 0;
 
 	words[0] = '\0';
@@ -313,6 +325,10 @@ unsigned int bc_args_format(const struct bc_args *args, char *buf, unsigned int 
 	if (args->finished) {
 		n += scnprintf(words + n, sizeof(words) - n, " finished");
 		nr++;
+	}
+	if (args->metadata) {
+		n += scnprintf(words + n, sizeof(words) - n, " metadata %s", args->metadata);
+		nr += 2;
 	}
 	/* The mode is always told: a later version may have another default. */
 	return scnprintf(buf, size, "%u %u copy_mode %s%s", args->region_sectors, nr + 2,

@@ -20,6 +20,7 @@ enum bc_copy_mode {
 enum bc_sync {
 	BC_SYNC_FULL,
 	BC_SYNC_NONE,
+	BC_SYNC_BITMAP,
 	BC_SYNC_MAX,
 };
 
@@ -53,6 +54,7 @@ struct bc_args {
 	bool paused;
 	bool pivoted;
 	bool finished;
+	const char *metadata;		/* a device; NULL for none; a word of what was parsed */
 };
 
 extern const char *const bc_copy_mode_names[BC_COPY_MODE_MAX];

@@ -113,6 +113,26 @@ int bc_bitmap_init(struct bc_bitmap *b, unsigned long nbits, bool set)
 	return 0;
 }
 
+void bc_bitmap_load(struct bc_bitmap *b, const unsigned long *words)
+{
+	unsigned long w, nr_words = BITS_TO_LONGS(b->nbits);
+	u64 n = 0;
+
+	memset(b->summary, 0, BITS_TO_LONGS(DIV_ROUND_UP(b->nbits, BC_SUMMARY_BITS)) *
+	       sizeof(*b->summary));
+	for (w = 0; w < nr_words; w++) {
+		unsigned long word = words[w], group = w * BITS_PER_LONG / BC_SUMMARY_BITS;
+
+		if (w == nr_words - 1)
+			word &= BITMAP_LAST_WORD_MASK(b->nbits);
+		b->words[w] = word;
+		n += hweight_long(word);
+		if (word)
+			b->summary[BIT_WORD(group)] |= BIT(group % BITS_PER_LONG);
+	}
+	atomic64_set(&b->nr_set, n);
+}
+
 void bc_bitmap_exit(struct bc_bitmap *b)
 {
 	kvfree(b->summary);

@@ -49,6 +49,13 @@ struct bc_bitmap {
 int bc_bitmap_init(struct bc_bitmap *b, unsigned long nbits, bool set);
 
 /*
+ * Replace all of it by @words, of which bits past the last region do not count.
+ *
+ * Context: process, may sleep. Nobody else uses the bitmap meanwhile.
+ */
+void bc_bitmap_load(struct bc_bitmap *b, const unsigned long *words);
+
+/*
  * Free it. Harmless on one that is zeroed or was freed before.
  *
  * Context: process, may sleep. Nobody else uses the bitmap any more.

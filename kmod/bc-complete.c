@@ -215,7 +215,7 @@ u64 bc_complete_clean(struct bc_job *job)
 	if (m->phase == BC_PHASE_DRAIN) {
 		mod_delayed_work(job->wq, &m->tick, 0);
 	} else if (m->phase == BC_PHASE_HOLD && percpu_ref_is_zero(&job->writes) &&
-		   bc_mirror_is_idle(job)) {
+		   bc_mirror_is_idle(job) && !bc_meta_recording(job, m->hold)) {
 		/*
 		 * I6: first no write in flight, late ones of the destination included, then nothing
 		 * dirty. The last write marks before it goes.
@@ -249,23 +249,61 @@ static void end_completion(struct bc_job *job, enum bc_state state, enum bc_even
 	cancel_delayed_work(&m->timer);
 }
 
+/*
+ * Is this the hold that the flush, or the record, was for, and still all as it has to be?
+ *
+ * A flush for a hold that was given up says nothing about the next one, and copies may have begun
+ * since.
+ */
+static bool may_flip(struct bc_job *job, u64 hold)
+{
+	struct bc_completion *m = &job->completion;
+
+	lockdep_assert_held(&job->lock);
+	if (m->phase != BC_PHASE_HOLD || m->hold != hold)
+		return false;
+	if (WARN_ON_ONCE(!percpu_ref_is_zero(&job->writes) ||
+			 !list_empty(&job->copier.active)))
+		return false;
+	/* What a mirrored write or flush that failed left behind may show only now. */
+	return !bc_bitmap_count(&job->dirty) && bc_mirror_is_idle(job);
+}
+
 void bc_complete_flushed(struct bc_job *job, u64 hold)
+{
+	enum bc_outcome outcome = BC_OUTCOME_FINISHED;
+	bool recorded;
+
+	mutex_lock(&job->lock);
+	if (job->completion.pivot)
+		outcome = BC_OUTCOME_PIVOTED;
+	/* The work that records it goes on by itself. */
+	recorded = may_flip(job, hold) && bc_meta_record(job, outcome, hold);
+	mutex_unlock(&job->lock);
+	if (!recorded)
+		bc_complete_recorded(job, hold);
+}
+
+bool bc_complete_holds(struct bc_job *job, u64 hold)
+{
+	struct bc_completion *m = &job->completion;
+	bool holds;
+
+	mutex_lock(&job->lock);
+	holds = m->phase == BC_PHASE_HOLD && m->hold == hold;
+	mutex_unlock(&job->lock);
+	return holds;
+}
+
+bool bc_complete_recorded(struct bc_job *job, u64 hold)
 {
 	struct bc_completion *m = &job->completion;
 	struct bio_list bios = BIO_EMPTY_LIST;
+	bool flips;
 
 	mutex_lock(&job->lock);
-	/*
-	 * A flush for a hold that was given up says nothing about the next one, and copies may have
-	 * begun since.
-	 */
-	if (m->phase != BC_PHASE_HOLD || m->hold != hold)
-		goto unlock;
-	if (WARN_ON_ONCE(!percpu_ref_is_zero(&job->writes) ||
-			 !list_empty(&job->copier.active)))
-		goto unlock;
-	/* What a mirrored write or flush that failed left behind may show only now. */
-	if (bc_bitmap_count(&job->dirty) || !bc_mirror_is_idle(job))
+	flips = may_flip(job, hold);
+	if (!flips)
 		goto unlock;
 	/* A finished copy gets no write that comes after its instant. Nothing waits in the tree. */
 	WRITE_ONCE(job->mirrors.mirroring, false);
@@ -277,6 +315,9 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 	 */
 	smp_wmb();
 	if (m->pivot) {
+		/* With metadata that has failed: where the truth is may still be said there. */
+		if (job->meta)
+			bc_meta_kick(job->meta);
 		end_completion(job, BC_PIVOTED, BC_EVENT_PIVOTED, BC_ERROR_NONE, &bios);
 	} else {
 		end_completion(job, BC_FINISHED, BC_EVENT_FINISHED, BC_ERROR_NONE, &bios);
@@ -285,6 +326,7 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 unlock:
 	mutex_unlock(&job->lock);
 	release(job, &bios);
+	return flips;
 }
 
 static void give_up(struct bc_job *job, enum bc_state state, enum bc_error error,

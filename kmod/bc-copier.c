@@ -51,6 +51,7 @@ void bc_copier_copied(struct bc_copier *c, u64 bytes)
 	u64 age = now - c->window_start;
 
 	bc_account(&c->copied_bytes, c->copied_bytes + bytes);
+	bc_intent_copied(bc_copier_job(c), c->copied_bytes);
 	bc_account(&c->window_bytes, c->window_bytes + bytes);
 	if (age < RATE_WINDOW_NS)
 		return;

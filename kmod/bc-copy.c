@@ -89,6 +89,8 @@ void bc_copy_begin(struct bc_copier *c, struct bc_copy *copy)
 
 	/* I2: before the source is read. The other way round a write in between would be lost. */
 	bc_account(&c->in_flight_bytes, c->in_flight_bytes + copy_bytes(copy));
+	/* I9: before it looks clean. The clear is a full barrier; pairs with clear_word(). */
+	copy->epoch = bc_intent_get_copy(job, first_region(job, copy), last_region(job, copy));
 	bc_bitmap_clear(&job->dirty, first_region(job, copy), last_region(job, copy));
 	trace_blockcopy_copy_begin(job->devt, copy->start, copy->end - copy->start, 0);
 }
@@ -118,6 +120,7 @@ static void copy_end(struct bc_copier *c, struct bc_copy *copy)
 	bc_account(&c->in_flight_bytes, c->in_flight_bytes - copy_bytes(copy));
 	trace_blockcopy_copy_end(job->devt, copy->start, copy->end - copy->start,
 				 copy->error);
+	bc_intent_put(job, copy->epoch);
 	/* After the marks: who enters must see what the copy left dirty. */
 	bc_mirror_unclaim(job, &copy->range);
 	list_move(&copy->list, &c->idle_copies);

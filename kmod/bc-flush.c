@@ -9,6 +9,8 @@ static void flush_bio_end(struct bio *bio)
 	struct bc_copier *c = bio->bi_private;
 
 	c->flush_status = bio->bi_status;
+	if (bio->bi_status)
+		atomic_inc(&bc_copier_job(c)->flush_failures);
 	bio_put(bio);
 	rcu_read_lock();	/* as in piece_bio_end() */
 	/* Pairs with the smp_load_acquire() in bc_flush_ended(). */

@@ -27,6 +27,7 @@ const char *const bc_error_names[BC_ERROR_MAX] = {
 	[BC_ERROR_GIVEN_UP]	= BLOCKCOPY_ERROR_GIVEN_UP,
 	[BC_ERROR_BLACKOUT]	= BLOCKCOPY_ERROR_BLACKOUT,
 	[BC_ERROR_SUSPENDED]	= BLOCKCOPY_ERROR_SUSPENDED,
+	[BC_ERROR_METADATA]	= BLOCKCOPY_ERROR_METADATA,
 };
 
 const char *const bc_event_names[BC_EVENT_MAX] = {
@@ -41,6 +42,7 @@ const char *const bc_event_names[BC_EVENT_MAX] = {
 	[BC_EVENT_ERROR]	 = BLOCKCOPY_EVENT_ERROR,
 	[BC_EVENT_MODE_CHANGED]	 = BLOCKCOPY_EVENT_MODE_CHANGED,
 	[BC_EVENT_FALLING_BEHIND] = BLOCKCOPY_EVENT_FALLING_BEHIND,
+	[BC_EVENT_METADATA_FAILED] = BLOCKCOPY_EVENT_METADATA_FAILED,
 };
 
 /*
@@ -168,6 +170,24 @@ void bc_job_recovered(struct bc_job *job)
 	mutex_unlock(&job->lock);
 }
 
+void bc_job_metadata_failed(struct bc_job *job, u64 hold)
+{
+	if (hold)
+		bc_complete_cancel(job, BC_READY, BC_ERROR_METADATA);
+	mutex_lock(&job->lock);
+	bc_job_event(job, BC_EVENT_METADATA_FAILED);
+	mutex_unlock(&job->lock);
+}
+
+void bc_job_set_pivoted(struct bc_job *job)
+{
+	mutex_lock(&job->lock);
+	WRITE_ONCE(job->state, BC_PIVOTED);
+	WRITE_ONCE(job->truth, &job->destination);
+	mutex_unlock(&job->lock);
+	bc_bitmap_clear(&job->dirty, 0, job->dirty.nbits - 1);
+}
+
 void bc_job_dirty_all(struct bc_job *job)
 {
 	unsigned long slice = 1UL << 20, nbits = job->dirty.nbits, first;
@@ -277,6 +297,12 @@ void bc_job_args(struct bc_job *job, struct bc_args *ret)
 	/* I11: another instance would not know what differs by now. */
 	if (bc_bitmap_count(&job->dirty) || READ_ONCE(job->copier.in_flight_bytes))
 		ret->sync = BC_SYNC_FULL;
+	if (job->meta) {
+		ret->metadata = job->meta->dev->name;
+		/* It has been read, or made anew: from now on it tells. */
+		if (READ_ONCE(job->meta->state) == BC_META_OK)
+			ret->sync = BC_SYNC_BITMAP;
+	}
 }
 
 /*
@@ -398,11 +424,14 @@ static void init_state(struct bc_job *job)
 
 static int allocate(struct dm_target *ti, struct bc_job *job)
 {
-	bool ended = job->args.pivoted || job->args.finished;
 	unsigned long regions = dm_sector_div_up(ti->len, job->args.region_sectors);
+	bool dirty = job->args.sync != BC_SYNC_NONE;
 	int r;
 
-	r = bc_bitmap_init(&job->dirty, regions, job->args.sync == BC_SYNC_FULL && !ended);
+	/* What changed since the copy was finished only the metadata can tell. */
+	if (job->args.pivoted || (job->args.finished && job->args.sync != BC_SYNC_BITMAP))
+		dirty = false;
+	r = bc_bitmap_init(&job->dirty, regions, dirty);
 	if (!r)
 		r = bc_copier_init(&job->copier, job);
 	if (!r)
@@ -417,8 +446,32 @@ static int allocate(struct dm_target *ti, struct bc_job *job)
 	return r;
 }
 
+static int open_metadata(struct dm_target *ti, struct bc_job *job)
+{
+	const char *path = job->args.metadata;
+	int r;
+
+	job->args.metadata = NULL;	/* memory of the caller of ctr */
+	if (!path)
+		return 0;
+	ti->error = "Not enough memory for the intent bitmap";
+	r = bc_meta_init(job, path);
+	if (r)
+		return r;
+	ti->error = NULL;
+	if (bdev_nr_sectors(job->meta->bdev) <
+	    bc_format_sectors(job->len, job->args.region_sectors))
+		ti->error = "Metadata device is too small";
+	else if (bdev_read_only(job->meta->bdev))
+		ti->error = "Metadata device is read-only";
+	else if (bdev_logical_block_size(job->meta->bdev) > BC_FORMAT_BLOCK_SIZE)
+		ti->error = "Metadata device has logical blocks of more than 4096 bytes";
+	return ti->error ? -EINVAL : 0;
+}
+
 void bc_job_close(struct bc_job *job)
 {
+	bc_meta_close(job);
 	if (job->ti && job->destination.dev)
 		dm_put_device(job->ti, job->destination.dev);
 	if (job->ti && job->source.dev)
@@ -436,6 +489,12 @@ void bc_job_destroy(struct bc_job *job)
 	bc_completion_exit(job);
 	bc_mode_exit(job);
 	bc_mirror_exit(job);
+	if (job->meta && job->copier.wq) {
+		/* What it has half issued is cut, and puts its epoch. */
+		bc_copier_stop(&job->copier, MAX_SCHEDULE_TIMEOUT);
+		flush_work(&job->copier.work);
+	}
+	bc_meta_exit(job);
 	bc_copier_exit(&job->copier);
 	/*
 	 * Not before the grace period that bc_copier_exit() waited for: a switch may just have
@@ -493,6 +552,8 @@ struct bc_job *bc_job_create(struct dm_target *ti, unsigned int argc, char **arg
 		r = check_legs(ti, job);
 	if (!r)
 		r = allocate(ti, job);
+	if (!r)
+		r = open_metadata(ti, job);
 	if (r)
 		goto err;
 	return job;

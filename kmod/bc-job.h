@@ -14,7 +14,10 @@
  *   I7  The destination can not fail a guest request, nor delay it past write_timeout. Reads come
  *	 from the truth and never wait.
  *   I8  Nothing waits for userspace: each hold has a timer.
+ *   I9  An intent bit is durable before the write that it covers is sent, and cleared only after
+ *	 flushes that followed the last write or copy there.
  *   I10 Nothing in map or end_io sleeps, or allocates without a reserve.
+ *   I11 In doubt a region is dirty.
  *   I12 Both legs get the same bytes, and overlapping mirrored writes in the same order.
  *
  * Locks, outer first:
@@ -24,6 +27,7 @@
  *			held over I/O
  *   hold->lock		spinlock: the parked bios and whether to park; process context (map is)
  *   mirrors->lock	spinlock, interrupts: ranges at work, mirrored writes, those that wait
+ *   meta->lock		spinlock: guest writes that wait for their intent; process context
  *
  * Without a lock: the bitmap (bc-bitmap.h), job->writes (a percpu_ref), and everything of the
  * copier, which one work item owns. Fields that one side writes and others only show are read with
@@ -45,6 +49,7 @@
 
 #include "bc-args.h"
 #include "bc-bitmap.h"
+#include "bc-meta.h"
 #include "bc-mirror.h"
 #include "bc-mode.h"
 #include "bc-throttle.h"
@@ -85,6 +90,7 @@ enum bc_error {
 	BC_ERROR_GIVEN_UP,
 	BC_ERROR_BLACKOUT,
 	BC_ERROR_SUSPENDED,
+	BC_ERROR_METADATA,
 	BC_ERROR_MAX,
 };
 
@@ -100,6 +106,7 @@ enum bc_event {
 	BC_EVENT_ERROR,
 	BC_EVENT_MODE_CHANGED,
 	BC_EVENT_FALLING_BEHIND,
+	BC_EVENT_METADATA_FAILED,
 	BC_EVENT_MAX,
 };
 
@@ -127,7 +134,9 @@ struct bc_io {
 	bool counted;			/* holds a reference of job->writes */
 	bool marks;			/* went to the source: its completion makes regions dirty */
 	bool tracked;			/* went to the source, and is in the tree of ranges */
+	u8 epoch;			/* see bc_intent_get() */
 	unsigned long since;		/* jiffies; of writes, and mirrored flushes */
+	unsigned long intent_since;	/* jiffies; of those that wait for their intent */
 	struct bc_range range;		/* mirroring */
 };
 
@@ -152,6 +161,7 @@ struct bc_copy {
 	sector_t end;
 	sector_t next;			/* of the next piece; == end when all are issued */
 	unsigned int pending;		/* pieces in flight */
+	unsigned int epoch;		/* see bc_intent_get() */
 	int error;
 };
 
@@ -268,8 +278,10 @@ struct bc_job {
 	struct percpu_ref writes;	/* guest writes in flight; killed while they are held */
 	struct bc_bitmap dirty;
 	atomic64_t dirtied_bytes;
+	atomic_t flush_failures;	/* of the destination, whoever had asked */
 	struct bc_hold hold;
 	struct bc_mirrors mirrors;
+	struct bc_meta *meta;		/* NULL without; set by ctr */
 
 	struct mutex lock;		/* guards what follows, as the lock table says */
 	enum bc_state state;
@@ -329,6 +341,12 @@ void bc_job_recovered(struct bc_job *job);
 /* Take every region for dirty. Context: process. */
 void bc_job_dirty_all(struct bc_job *job);
 
+/* Its metadata says that it has pivoted. Context: preresume, before it is live. */
+void bc_job_set_pivoted(struct bc_job *job);
+
+/* It goes on without metadata; a completion whose record it was does not. Context: process. */
+void bc_job_metadata_failed(struct bc_job *job, u64 hold);
+
 /* The last word of a job: its arguments as they are now, for the table line. Context: process. */
 void bc_job_args(struct bc_job *job, struct bc_args *ret);
 
@@ -354,6 +372,9 @@ void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors);
  * Context: process, may sleep in submit_bio(); writes are not held any more.
  */
 void bc_io_release(struct bc_job *job, struct bio *bio);
+
+/* Send one that waited for its intent on its way; as above, writes may be held by now. */
+void bc_io_admitted(struct bc_job *job, struct bio *bio);
 
 /* bc-copier.c */
 int bc_copier_init(struct bc_copier *c, struct bc_job *job);
@@ -418,8 +439,17 @@ bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error e
  */
 u64 bc_complete_clean(struct bc_job *job);
 
-/* The destination was flushed for this hold: flip. Context: the copier's work. */
+/*
+ * The destination was flushed for this hold: flip, or first record the outcome. Context: the
+ * copier's work.
+ */
 void bc_complete_flushed(struct bc_job *job, u64 hold);
+
+/* Is that hold still on? Context: process. */
+bool bc_complete_holds(struct bc_job *job, u64 hold);
+
+/* The outcome is recorded: flip. Return: false when that hold is over, and nothing was flipped. */
+bool bc_complete_recorded(struct bc_job *job, u64 hold);
 
 /* Park @bio if writes are held. Context: map. Return: false if they are not, try again. */
 bool bc_hold_park(struct bc_job *job, struct bio *bio);
@@ -455,6 +485,15 @@ void bc_registry_bury(struct bc_job *job);
  * writes would overtake ours (I4).
  */
 bool bc_registry_has_older(struct bc_job *job);
+
+/* Has an older job I/O in flight on our metadata device? */
+bool bc_registry_metadata_busy(struct bc_job *job);
+
+/*
+ * I11: is there an older job of this device, or with our destination, and does our metadata have
+ * all that it knows? Return: 1 if so, 0 when there is none, -1 if not.
+ */
+int bc_registry_metadata_heir(struct bc_job *job);
 
 /*
  * Lock the registry over the beginning of a completion, so that no table can be loaded meanwhile.

@@ -112,6 +112,18 @@ bool bc_mirror_has_error(struct bc_job *job)
 	return error;
 }
 
+void bc_mirror_flush_failed(struct bc_job *job, blk_status_t status)
+{
+	struct bc_mirrors *m = &job->mirrors;
+	unsigned long flags;
+
+	spin_lock_irqsave(&m->lock, flags);
+	m->error = m->error ?: status;
+	m->flush_failed = true;
+	spin_unlock_irqrestore(&m->lock, flags);
+	bc_copier_kick(&job->copier);
+}
+
 bool bc_mirror_busy(struct bc_job *job)
 {
 	return READ_ONCE(job->mirrors.nr) ||
@@ -149,6 +161,7 @@ static void destination_ended(struct bc_mirror *mirror, blk_status_t status)
 		WRITE_ONCE(job->copier.zeroes_work, false);
 		return;
 	}
+	atomic_inc(&job->flush_failures);	/* perhaps one */
 	m->error = m->error ?: status;
 	/* One that is durable may be a write and a flush, of everything. */
 	m->flush_failed |= !mirror->sectors || (mirror->destination_bio->bi_opf & REQ_FUA);

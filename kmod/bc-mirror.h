@@ -108,6 +108,9 @@ void bc_mirror_retry(struct bc_job *job);
 bool bc_mirror_is_idle(struct bc_job *job);
 bool bc_mirror_has_error(struct bc_job *job);
 
+/* The destination failed a flush that was neither the guest's nor the copier's. Context: any. */
+void bc_mirror_flush_failed(struct bc_job *job, blk_status_t status);
+
 /* Has the guest mirrored something lately? Context: any. */
 bool bc_mirror_busy(struct bc_job *job);
 

@@ -23,6 +23,8 @@ static void wait_quiet(struct bc_job *job)
 	/* Idle: that it takes for ever is no fault of this task. */
 	wait_event_idle(job->copier.quiet, bc_copier_is_quiet(&job->copier));
 	wait_event_idle(job->mirrors.quiet, !READ_ONCE(job->mirrors.nr));
+	if (job->meta)
+		wait_event_idle(job->meta->quiet, bc_meta_is_quiet(job));
 }
 
 static void reap_work(struct work_struct *work)
@@ -51,6 +53,8 @@ void bc_reap(struct bc_job *job)
 	if (quiet)
 		quiet = wait_event_timeout(job->mirrors.quiet, !READ_ONCE(job->mirrors.nr),
 					   PATIENCE);
+	if (quiet && job->meta)
+		quiet = wait_event_timeout(job->meta->quiet, bc_meta_is_quiet(job), PATIENCE);
 	if (quiet) {
 		bc_registry_del(job);
 		bc_job_destroy(job);
@@ -59,6 +63,8 @@ void bc_reap(struct bc_job *job)
 
 	/* The source is the guest's, and is about to be somebody else's. It has to answer. */
 	wait_event(c->quiet, !atomic_read(&c->reads));
+	if (job->meta)
+		wait_event(job->meta->quiet, READ_ONCE(job->meta->source_flushed));
 	DMWARN("%s: the destination does not answer, the job is cleaned up when it does",
 	       job->name);
 	bc_completion_exit(job);

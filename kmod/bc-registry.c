@@ -35,6 +35,29 @@ static bool same_leg(const struct bc_leg *a, const struct bc_leg *b)
 	return a->bdev == b->bdev && a->start == b->start;
 }
 
+static bool metadata_on_leg(const struct bc_job *job, const struct bc_job *other)
+{
+	struct bc_leg metadata = { .bdev = job->meta->bdev };
+	sector_t len = bdev_nr_sectors(metadata.bdev);
+
+	return legs_overlap(&metadata, len, &other->source, other->len) ||
+	       legs_overlap(&metadata, len, &other->destination, other->len);
+}
+
+static bool metadata_conflict(const struct bc_job *job, const struct bc_job *other)
+{
+	if (job->meta && other->meta) {
+		struct bc_leg ours = { .bdev = job->meta->bdev };
+		struct bc_leg theirs = { .bdev = other->meta->bdev };
+
+		if (legs_overlap(&ours, bdev_nr_sectors(ours.bdev), &theirs,
+				 bdev_nr_sectors(theirs.bdev)))
+			return true;
+	}
+	return (job->meta && metadata_on_leg(job, other)) ||
+	       (other->meta && metadata_on_leg(other, job));
+}
+
 /*
  * Another device's job writes to its destination, and its guest to its source, without us being
  * told. When it has finished, its destination is free.
@@ -90,9 +113,13 @@ static int check(struct bc_job *job)
 		job->ti->error = "Source and destination overlap";
 		return -EINVAL;
 	}
+	if (job->meta && metadata_on_leg(job, job)) {
+		job->ti->error = "Metadata device is a leg";
+		return -EINVAL;
+	}
 	list_for_each_entry(other, &jobs, registered) {
 		if (other->md != job->md) {
-			if (conflict(job, other)) {
+			if (conflict(job, other) || metadata_conflict(job, other)) {
 				job->ti->error = "A leg is in use by another blockcopy job";
 				return -EBUSY;
 			}
@@ -133,6 +160,13 @@ void bc_registry_bury(struct bc_job *job)
 	mutex_unlock(&registry_mutex);
 }
 
+/* Context: registry mutex. */
+static bool is_older(struct bc_job *other, struct bc_job *job)
+{
+	return (!other->md || other->md == job->md) && other->generation < job->generation &&
+	       legs_overlap(&job->destination, job->len, &other->destination, other->len);
+}
+
 bool bc_registry_has_older(struct bc_job *job)
 {
 	struct bc_job *other;
@@ -140,11 +174,41 @@ bool bc_registry_has_older(struct bc_job *job)
 
 	mutex_lock(&registry_mutex);
 	list_for_each_entry(other, &jobs, registered)
-		older |= (!other->md || other->md == job->md) &&
-			 other->generation < job->generation &&
-			 legs_overlap(&job->destination, job->len, &other->destination, other->len);
+		older |= is_older(other, job);
 	mutex_unlock(&registry_mutex);
 	return older;
+}
+
+int bc_registry_metadata_heir(struct bc_job *job)
+{
+	struct bc_job *other;
+	int heir = 0;
+
+	mutex_lock(&registry_mutex);
+	list_for_each_entry(other, &jobs, registered) {
+		if (!is_older(other, job))
+			continue;
+		if (!other->meta || other->meta->bdev != job->meta->bdev ||
+		    READ_ONCE(other->meta->state) != BC_META_OK)
+			heir = -1;
+		else if (!heir)
+			heir = 1;
+	}
+	mutex_unlock(&registry_mutex);
+	return heir;
+}
+
+bool bc_registry_metadata_busy(struct bc_job *job)
+{
+	struct bc_job *other;
+	bool busy = false;
+
+	mutex_lock(&registry_mutex);
+	list_for_each_entry(other, &jobs, registered)
+		busy |= other != job && other->meta && other->meta->bdev == job->meta->bdev &&
+			READ_ONCE(other->meta->busy);
+	mutex_unlock(&registry_mutex);
+	return busy;
 }
 
 static bool has_younger(struct bc_job *job)

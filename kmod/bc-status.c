@@ -41,7 +41,7 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	if (!is_ready(state) && synced == total)
 		synced -= 1 << SECTOR_SHIFT;
 
-	DMEMIT("%u %s %llu/%llu %u 27", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
+	DMEMIT("%u %s %llu/%llu %u 29", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
 	       (unsigned long long)synced >> SECTOR_SHIFT,
 	       (unsigned long long)total >> SECTOR_SHIFT, job->args.region_sectors);
 	DMEMIT(" ready %d paused %d copy_mode %s mirroring %d actively_synced %d", is_ready(state),
@@ -68,6 +68,10 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	       (unsigned long long)READ_ONCE(job->source_errors),
 	       (unsigned long long)READ_ONCE(job->target_errors),
 	       bc_error_names[READ_ONCE(job->error)]);
+	DMEMIT(" metadata %s intent_bytes %llu",
+	       job->meta ? bc_meta_state_names[READ_ONCE(job->meta->state)] : "none",
+	       job->meta ? (unsigned long long)min(READ_ONCE(job->meta->nr_set) <<
+						   region_bytes_shift, total) : 0);
 	DMEMIT(" blackout_us %llu held %u event %s events %u",
 	       (unsigned long long)READ_ONCE(job->completion.blackout_us), READ_ONCE(job->hold.nr),
 	       bc_event_names[READ_ONCE(job->event)], READ_ONCE(job->events));

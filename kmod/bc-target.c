@@ -95,14 +95,37 @@ static void blockcopy_presuspend_undo(struct dm_target *ti)
 	update_mode(job);
 }
 
-static void blockcopy_resume(struct dm_target *ti)
+static void blockcopy_postsuspend(struct dm_target *ti)
 {
 	struct bc_job *job = ti->private;
 
-	/* I11: what the older job of this device had dirty or in flight, nobody else knows. */
-	if (!job->live && job->state == BC_COPYING && bc_registry_has_older(job))
+	if (job->meta)
+		bc_meta_stop(job);
+}
+
+static int blockcopy_preresume(struct dm_target *ti)
+{
+	struct bc_job *job = ti->private;
+
+	if (job->meta)
+		bc_meta_activate(job);
+	return 0;
+}
+
+static void blockcopy_resume(struct dm_target *ti)
+{
+	struct bc_job *job = ti->private;
+	bool told = job->meta && job->meta->state == BC_META_OK && job->meta->told;
+
+	/*
+	 * I11: what the older job of this device had dirty or in flight, nobody else knows; only
+	 * its metadata does.
+	 */
+	if (!job->live && job->state == BC_COPYING && !told && bc_registry_has_older(job))
 		bc_job_dirty_all(job);
 	WRITE_ONCE(job->live, true);
+	if (job->meta)
+		bc_meta_start(job);
 	bc_copier_start(&job->copier);
 	bc_mode_start(job);
 }
@@ -142,6 +165,8 @@ static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **arg
 		return message_complete(job, false, argv[1]);
 	if (argc == 1 && !strcmp(argv[0], "fail"))
 		return bc_job_give_up(job);
+	if (argc == 1 && !strcmp(argv[0], "detach"))
+		return bc_meta_detach(job);
 	DMWARN("%s: unknown message \"%s\" of %u words", dm_device_name(job->md), argv[0], argc);
 	return -EINVAL;
 }
@@ -166,6 +191,8 @@ static struct target_type blockcopy_target = {
 	.end_io = blockcopy_end_io,
 	.presuspend = blockcopy_presuspend,
 	.presuspend_undo = blockcopy_presuspend_undo,
+	.postsuspend = blockcopy_postsuspend,
+	.preresume = blockcopy_preresume,
 	.resume = blockcopy_resume,
 	.status = blockcopy_status,
 	.message = blockcopy_message,

@@ -55,6 +55,25 @@ static bool mirrored(struct bc_job *job)
 	       READ_ONCE(job->truth) == &job->source;
 }
 
+/* I9. Return: whether the bio, which holds a reference of job->writes, may go on now. */
+static bool admitted(struct bc_job *job, struct bio *bio)
+{
+	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
+
+	io->counted = true;
+	io->marks = false;
+	switch (bc_intent_enter(job, bio)) {
+	case BC_ADMITTED:
+		return true;
+	case BC_NOT_NOW:
+		bio_wouldblock_error(bio);
+		break;
+	case BC_ADMITTED_LATER:
+		break;
+	}
+	return false;
+}
+
 static bool is_flush(struct bio *bio)
 {
 	return (bio->bi_opf & REQ_PREFLUSH) && !bio_sectors(bio);
@@ -66,6 +85,7 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 
 	io->counted = false;
 	io->tracked = false;
+	io->epoch = 0;
 	if (!changes_data(bio)) {
 		if (is_flush(bio) && mirrored(job) && percpu_ref_tryget_live(&job->writes)) {
 			/*
@@ -88,15 +108,16 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 		while (!percpu_ref_tryget_live(&job->writes))
 			if (bc_hold_park(job, bio))
 				return DM_MAPIO_SUBMITTED;
-		route(job, bio);
-		if (mirrored(job)) {
-			if (bio_op(bio) == REQ_OP_WRITE &&
-			    io->sectors > job->mirrors.max_sectors) {
-				io->sectors = job->mirrors.max_sectors;
-				dm_accept_partial_bio(bio, io->sectors);
-			}
-			return bc_mirror_map(job, bio);
+		if (mirrored(job) && bio_op(bio) == REQ_OP_WRITE &&
+		    io->sectors > job->mirrors.max_sectors) {
+			io->sectors = job->mirrors.max_sectors;
+			dm_accept_partial_bio(bio, io->sectors);
 		}
+		if (job->meta && !admitted(job, bio))
+			return DM_MAPIO_SUBMITTED;
+		route(job, bio);
+		if (mirrored(job))
+			return bc_mirror_map(job, bio);
 	}
 
 	/*
@@ -111,6 +132,12 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 }
 
 void bc_io_release(struct bc_job *job, struct bio *bio)
+{
+	if (!job->meta || admitted(job, bio))
+		bc_io_admitted(job, bio);
+}
+
+void bc_io_admitted(struct bc_job *job, struct bio *bio)
 {
 	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
 
@@ -151,5 +178,6 @@ void bc_io_end(struct bc_job *job, struct bio *bio)
 		bc_io_mark(job, io->start, io->sectors);
 	if (io->tracked)
 		bc_mirror_source_ended(job, io);
+	bc_intent_put(job, io->epoch);
 	percpu_ref_put(&job->writes);
 }

@@ -19,8 +19,13 @@
  *					other, whatever converges and does not hold the guest up
  *					(the default)
  *	write_timeout <ms>		longest that a guest write waits for the destination
- *	sync full|none			copy everything | the legs are equal, copy what changes
- *					from now on
+ *	sync full|none|bitmap		copy everything | the legs are equal, copy what changes
+ *					from now on | copy what may differ as the metadata says,
+ *					everything if that is not to be believed
+ *	metadata <device>		keep what may differ after a crash there; it has been
+ *					formatted for this job ("blockcopy metadata format"). With
+ *					sync full or none it begins anew. Before the table of such a
+ *					job is taken away while the guest goes on: "detach"
  *	bandwidth <bytes/s>		limit of the background copier, 0 is none
  *	buf_size <bytes>		most bytes in flight between the legs
  *	detect_zeroes off|on|unmap	write what reads as zeroes as data | as WRITE_ZEROES | as
@@ -45,6 +50,8 @@
  *					on_source_error or on_target_error, as in the table line
  *	fail				give the destination up now: the job is "failed", no guest
  *					write waits for it any more
+ *	detach				forget the metadata: when status says "detached" it is
+ *					written down there that there is nothing to go on from
  *	complete <ms>			when READY: hold guest writes at most <ms>, go on at the
  *					destination
  *	finish <ms>			when READY: hold guest writes at most <ms>, then leave the
@@ -88,6 +95,11 @@
  *	target_errors		errors of destination writes, zeroes and flushes
  *	error			"-", or what ended the last attempt or is retried, one of
  *				BLOCKCOPY_ERROR_*
+ *	metadata		none; ok; off before the table was live; failed, or did not answer
+ *				for write_timeout and at least a second: the job goes on without,
+ *				after a crash everything is copied again; detached: likewise, and
+ *				that is written down on the device
+ *	intent_bytes		bytes of the regions that would be copied after a crash
  *	blackout_us		how long the last "complete" or "finish" held guest writes
  *	held			guest writes parked now
  *	event			name of the last event, "-" before the first
@@ -139,6 +151,7 @@
 #define BLOCKCOPY_ERROR_GIVEN_UP	"destination-given-up"
 #define BLOCKCOPY_ERROR_BLACKOUT	"blackout-budget-spent"
 #define BLOCKCOPY_ERROR_SUSPENDED	"suspended-while-completing"
+#define BLOCKCOPY_ERROR_METADATA	"metadata-write"
 
 /* Values of "event". */
 #define BLOCKCOPY_EVENT_NONE		"-"
@@ -152,5 +165,6 @@
 #define BLOCKCOPY_EVENT_ERROR		"error"
 #define BLOCKCOPY_EVENT_MODE_CHANGED	"mode-changed"
 #define BLOCKCOPY_EVENT_FALLING_BEHIND	"falling-behind"
+#define BLOCKCOPY_EVENT_METADATA_FAILED	"metadata-failed"
 
 #endif /* BLOCKCOPY_ABI_H */

@@ -46,4 +46,19 @@ static inline void bdev_fput(struct file *file)
 }
 #endif
 
+/*
+ * Whether a disk of device-mapper counts what is written to it. In 6.1 it does, whatever the
+ * flag of its queue says.
+ */
+#include <linux/blkdev.h>
+
+static inline bool bc_disk_counts(struct gendisk *disk)
+{
+#ifdef BC_HAVE_BLK_FEAT_IO_STAT
+	return blk_queue_io_stat(disk->queue);
+#else
+	return true;
+#endif
+}
+
 #endif /* BC_COMPAT_H */

@@ -52,11 +52,14 @@ refuse "Unknown argument" "$src 0 $dst 0 128 1 faster"
 refuse "Unknown argument" "$src 0 $dst 0 128 1 PAUSED"
 refuse "Argument given twice" "$src 0 $dst 0 128 2 paused paused"
 refuse "Argument given twice" "$src 0 $dst 0 128 4 bandwidth 1 bandwidth 2"
-for word in copy_mode sync bandwidth buf_size write_timeout detect_zeroes on_source_error on_target_error; do
+for word in copy_mode sync bandwidth buf_size write_timeout detect_zeroes on_source_error on_target_error metadata; do
 	refuse "Last argument lacks its value" "$src 0 $dst 0 128 1 $word"
 done
 refuse "copy_mode:" "$src 0 $dst 0 128 2 copy_mode forward"
-refuse "sync:" "$src 0 $dst 0 128 2 sync bitmap"
+refuse "sync:" "$src 0 $dst 0 128 2 sync top"
+refuse "sync bitmap: need metadata" "$src 0 $dst 0 128 2 sync bitmap"
+refuse "Cannot open metadata device" "$src 0 $dst 0 128 2 metadata /dev/no-such-device"
+refuse "Metadata device is a leg" "$src 0 $dst 0 128 2 metadata $dst"
 refuse "bandwidth:" "$src 0 $dst 0 128 2 bandwidth 1M"
 refuse "bandwidth:" "$src 0 $dst 0 128 2 bandwidth -1"
 for size in 0 1048575 268435457 x; do
