@@ -39,21 +39,29 @@ static int take_synchronous_writes(struct ctl *c)
 	return BLOCKCOPY_OK;
 }
 
+int fill_granularity(const struct ctl *c, struct blockcopy_options *o)
+{
+	const char *word = c->opt.granularity;
+	uint64_t v;
+
+	if (word && (parse_size(word, 1, &v) < 0 || blockcopy_options_set_granularity(o, v) < 0))
+		return complain(BLOCKCOPY_USAGE,
+				"granularity: found \"%s\", needed a power of two from 4K to 64M",
+				word);
+	return BLOCKCOPY_OK;
+}
+
 /* Return: exit status. */
 static int fill_options(struct ctl *c, struct blockcopy_options *o)
 {
-	static const char *const syncs[] = { "bitmap", "top", "incremental", NULL };
+	static const char *const syncs[] = { "top", "incremental", NULL };
 	static const char *const none[] = { NULL };
 	const struct options *opt = &c->opt;
-	uint64_t v;
 	int r;
 
-	if (opt->granularity &&
-	    (parse_size(opt->granularity, 1, &v) < 0 ||
-	     blockcopy_options_set_granularity(o, v) < 0))
-		return complain(BLOCKCOPY_USAGE,
-				"granularity: found \"%s\", needed a power of two from 4K to 64M",
-				opt->granularity);
+	r = fill_granularity(c, o);
+	if (r)
+		return r;
 	r = take_synchronous_writes(c);
 	if (!r)
 		r = fill_settings(c, o);
@@ -62,6 +70,8 @@ static int fill_options(struct ctl *c, struct blockcopy_options *o)
 	if (!r)
 		r = word_option("detect-zeroes", opt->detect_zeroes, none,
 				blockcopy_options_set_detect_zeroes, o);
+	if (!r && opt->metadata && blockcopy_options_set_metadata(o, opt->metadata) < 0)
+		r = complain(BLOCKCOPY_FAILED, "out of memory");
 	blockcopy_options_set_force(o, opt->force);
 	return r;
 }

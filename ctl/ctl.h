@@ -76,6 +76,11 @@ int get_max_blackout(struct ctl *c, unsigned int *ret_ms);
 /* -1 without the option. */
 int get_timeout(struct ctl *c, int64_t *ret_ms);
 
+/* ---- cmd-start.c ---- */
+
+/* Return: exit status. */
+int fill_granularity(const struct ctl *c, struct blockcopy_options *o);
+
 /* ---- settings.c: each complains and returns an exit status, or 0 ---- */
 
 struct setting {
@@ -126,6 +131,7 @@ int progress_interval(const struct progress *p);
 void json_print_info(FILE *f, const struct blockcopy_info *info);
 void json_print_list(FILE *f, struct blockcopy_info **list, size_t n);
 void json_print_change(FILE *f, const char *change, const struct blockcopy_info *info);
+void json_print_metadata(FILE *f, const struct blockcopy_metadata *md);
 void json_print_result(FILE *f, const char *name, const char *result, const uint64_t *blackout_us);
 
 /* ---- cancel.c ---- */

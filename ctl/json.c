@@ -112,6 +112,8 @@ static struct json_object *object_of_info(const struct blockcopy_info *i)
 	NUMBER("source_errors", source_errors);
 	NUMBER("target_errors", target_errors);
 	TEXT("error", error);
+	TEXT("metadata", metadata);
+	NUMBER("intent_bytes", intent_bytes);
 	TEXT("source", source);
 	TEXT("destination", destination);
 	BOOL("destination_gone", destination_gone);
@@ -164,4 +166,31 @@ void json_print_result(FILE *f, const char *name, const char *result, const uint
 	if (blackout_us)
 		add(o, "blackout_us", json_object_new_uint64(*blackout_us));
 	print(f, o, JSON_C_TO_STRING_PLAIN);
+}
+
+void json_print_metadata(FILE *f, const struct blockcopy_metadata *md)
+{
+	struct json_object *o = json_object_new_object();
+
+#define NUMBER(key) add(o, #key, json_object_new_uint64(blockcopy_metadata_##key(md)))
+#define TEXT(key) add(o, #key, text(blockcopy_metadata_##key(md)))
+	TEXT(uuid);
+	TEXT(outcome);
+	NUMBER(instant);
+	NUMBER(generation);
+	NUMBER(sequence);
+	NUMBER(len);
+	NUMBER(region_size);
+	TEXT(source);
+	NUMBER(source_offset);
+	TEXT(destination);
+	NUMBER(destination_offset);
+	NUMBER(bad_slots);
+	NUMBER(blocks);
+	NUMBER(bad_blocks);
+	NUMBER(intent_bytes);
+#undef NUMBER
+#undef TEXT
+	print(f, o, JSON_C_TO_STRING_PLAIN);
+	json_object_put(o);
 }

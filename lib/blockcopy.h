@@ -121,10 +121,18 @@ int blockcopy_options_set_write_timeout(struct blockcopy_options *o, unsigned in
  */
 int blockcopy_options_set_on_source_error(struct blockcopy_options *o, const char *word);
 int blockcopy_options_set_on_target_error(struct blockcopy_options *o, const char *word);
-/* "full", "none". */
+/*
+ * "full"; "none", the devices are equal; "bitmap", what may differ as the metadata says, which is
+ * how a job goes on after a crash.
+ */
 int blockcopy_options_set_sync(struct blockcopy_options *o, const char *word);
 /* "off", "on", "unmap". */
 int blockcopy_options_set_detect_zeroes(struct blockcopy_options *o, const char *word);
+/*
+ * Keep what may differ on that device (a path or tag), so that the job can go on after a crash. It
+ * is formatted for the job, but for "bitmap".
+ */
+int blockcopy_options_set_metadata(struct blockcopy_options *o, const char *device);
 /* Start with the copier paused. */
 void blockcopy_options_set_paused(struct blockcopy_options *o, bool paused);
 /* Overwrite a destination that carries a signature. Overrides no other refusal. */
@@ -239,6 +247,9 @@ const char *blockcopy_info_on_target_error(const struct blockcopy_info *i);
 /* Writes that the destination has not answered in time, now and ever. */
 uint64_t blockcopy_info_late_writes(const struct blockcopy_info *i);
 uint64_t blockcopy_info_timeouts(const struct blockcopy_info *i);
+/* "none"; "ok"; "failed", the job goes on without: after a crash everything is copied again. */
+const char *blockcopy_info_metadata(const struct blockcopy_info *i);
+uint64_t blockcopy_info_intent_bytes(const struct blockcopy_info *i);	/* copied after a crash */
 uint64_t blockcopy_info_len(const struct blockcopy_info *i);
 uint64_t blockcopy_info_offset(const struct blockcopy_info *i);	/* equals len only when ready */
 uint64_t blockcopy_info_dirty_bytes(const struct blockcopy_info *i);
@@ -270,6 +281,43 @@ const char *blockcopy_info_destination(const struct blockcopy_info *i);
 
 /* A sentence for a word of blockcopy_info_error(); static, the word itself when it is not known. */
 const char *blockcopy_error_word_explain(const char *word);
+
+/* ---- metadata ---- */
+
+struct blockcopy_metadata;	/* what is on a metadata device, seen at one moment */
+
+/*
+ * Make "@device" the metadata of a job that copies NAME to "@destination" with the granularity of
+ * the options (may be NULL), everything to be copied. What carries anything else than our metadata
+ * is refused, unless forced by the options. blockcopy_start() does that by itself.
+ */
+int blockcopy_metadata_format(struct blockcopy *bc, const char *device, const char *name,
+			      const char *destination, const struct blockcopy_options *options);
+
+/* Look at one, be it in use or not. What is not our metadata is BLOCKCOPY_REFUSED. */
+int blockcopy_metadata_read(struct blockcopy *bc, const char *device,
+			    struct blockcopy_metadata **ret_metadata);
+void blockcopy_metadata_free(struct blockcopy_metadata *md);
+
+const char *blockcopy_metadata_uuid(const struct blockcopy_metadata *md);
+/* new, copying, pivoted, finished; detached: the job has ended, there is nothing to go on from. */
+const char *blockcopy_metadata_outcome(const struct blockcopy_metadata *md);
+uint64_t blockcopy_metadata_generation(const struct blockcopy_metadata *md);
+uint64_t blockcopy_metadata_sequence(const struct blockcopy_metadata *md);
+uint64_t blockcopy_metadata_instant(const struct blockcopy_metadata *md);	/* s since 1970 */
+uint64_t blockcopy_metadata_len(const struct blockcopy_metadata *md);
+uint64_t blockcopy_metadata_region_size(const struct blockcopy_metadata *md);
+/* "KIND:VALUE", what the devices are known by: dm-uuid, dm-name, wwid, serial, file or name. */
+const char *blockcopy_metadata_source(const struct blockcopy_metadata *md);
+uint64_t blockcopy_metadata_source_offset(const struct blockcopy_metadata *md);
+const char *blockcopy_metadata_destination(const struct blockcopy_metadata *md);
+uint64_t blockcopy_metadata_destination_offset(const struct blockcopy_metadata *md);
+/* Copies of the superblock that are not good, of two: one may be, after a crash. */
+unsigned int blockcopy_metadata_bad_slots(const struct blockcopy_metadata *md);
+/* Of the bitmap; those that are not good, or were never written, count as all to be copied. */
+uint64_t blockcopy_metadata_blocks(const struct blockcopy_metadata *md);
+uint64_t blockcopy_metadata_bad_blocks(const struct blockcopy_metadata *md);
+uint64_t blockcopy_metadata_intent_bytes(const struct blockcopy_metadata *md);
 
 /* ---- following ---- */
 

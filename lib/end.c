@@ -4,8 +4,12 @@
  * abort. Each can be repeated, and be done by another process than the one that began.
  */
 #include <inttypes.h>
+#include <unistd.h>
 
 #include "internal.h"
+
+/* How long a metadata device may take. */
+#define DETACH_MS	3000
 
 /*
  * With the job gone the helper has no user. To fail here would say that the swap failed, and it did
@@ -22,6 +26,35 @@ static void drop_helper(struct blockcopy *bc, const struct bcl_dm_info *helper)
 	bcl_error_restore(bc, &saved);
 }
 
+static bool is_detached(struct blockcopy *bc, const struct bcl_dm_info *dev)
+{
+	_cleanup_(bcl_job_done) struct bcl_job j = {};
+
+	return bcl_job_read(bc, dev, &j) == 1 && !strcmp(j.status.metadata, "detached");
+}
+
+/*
+ * From the swap on the source is written to without us: that is written down on the metadata device
+ * before. A device that fails must not keep the job from ending.
+ */
+static void detach_metadata(struct blockcopy *bc, const struct bcl_job *j)
+{
+	int64_t until = bcl_now_ms() + DETACH_MS;
+	struct bcl_saved_error saved;
+
+	if (!j->args.metadata)
+		return;
+	bcl_error_save(bc, &saved);
+	if (bcl_job_message(bc, &j->dev, "detach") == 0)
+		while (!is_detached(bc, &j->dev) && bcl_now_ms() < until)
+			usleep(5000);
+	if (!is_detached(bc, &j->dev))
+		bcl_log(bc, BLOCKCOPY_LOG_WARNING,
+			"%s: its metadata device %s does not answer, do not go on from it with "
+			"--sync bitmap", j->dev.name, j->args.metadata);
+	bcl_error_restore(bc, &saved);
+}
+
 int bcl_end_on_source(struct blockcopy *bc, struct bcl_job *j)
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
@@ -30,8 +63,10 @@ int bcl_end_on_source(struct blockcopy *bc, struct bcl_job *j)
 	int r;
 
 	r = bcl_source_table(bc, &j->args, j->len, &helper, &has_helper, &t);
-	if (r == 0)
+	if (r == 0) {
+		detach_metadata(bc, j);
 		r = bcl_swap(bc, &j->dev, t);
+	}
 	if (r == 0 && has_helper)
 		drop_helper(bc, &helper);
 	return r;

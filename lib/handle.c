@@ -199,9 +199,20 @@ int blockcopy_options_set_on_target_error(struct blockcopy_options *o, const cha
 
 int blockcopy_options_set_sync(struct blockcopy_options *o, const char *word)
 {
-	static const char *const allowed[] = { "full", "none", NULL };
+	static const char *const allowed[] = { "full", "none", "bitmap", NULL };
 
 	return set_word(&o->args.sync, word, allowed);
+}
+
+int blockcopy_options_set_metadata(struct blockcopy_options *o, const char *device)
+{
+	char *copy = strdup(device);
+
+	if (!copy)
+		return -ENOMEM;
+	free(o->args.metadata);
+	o->args.metadata = copy;
+	return 0;
 }
 
 int blockcopy_options_set_detect_zeroes(struct blockcopy_options *o, const char *word)

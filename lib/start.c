@@ -4,6 +4,7 @@
 #include <sys/sysmacros.h>
 
 #include "internal.h"
+#include "metadata.h"
 #include "sysfs.h"
 
 /* All that is decided before anything is changed. */
@@ -16,6 +17,8 @@ struct plan {
 	bool has_leftover;
 	struct bcl_dm_info leftover;	/* unused helper of an interrupted start */
 	struct bcl_args args;		/* its source is for the case without helper */
+	bool has_metadata;
+	struct bcl_destination metadata;
 };
 
 static void plan_done(struct plan *p)
@@ -24,6 +27,7 @@ static void plan_done(struct plan *p)
 	bcl_destination_done(&p->destination);
 	free(p->helper_name);
 	bcl_args_done(&p->args);
+	bcl_destination_done(&p->metadata);
 	*p = (struct plan) {};
 }
 
@@ -116,6 +120,47 @@ static void warn(struct blockcopy *bc, const struct plan *p)
 	bcl_error_restore(bc, &saved);
 }
 
+static struct bcl_job_identity identity(const struct plan *p)
+{
+	dev_t below = 0;
+
+	if (!p->needs_helper)
+		(void)bcl_parse_devno(p->args.source, &below);
+	return (struct bcl_job_identity) {
+		.below = below,
+		.source = p->dev.dev,
+		.source_offset = p->needs_helper ? 0 : p->args.source_offset,
+		.destination = p->destination.dev,
+		.len = bcl_table_len(p->live),
+		.region_sectors = p->args.region_sectors,
+	};
+}
+
+static bool goes_on(const struct plan *p)
+{
+	return p->args.sync && !strcmp(p->args.sync, "bitmap");
+}
+
+/* The device for it, and whether the job can go on from what is there. */
+static int find_metadata(struct blockcopy *bc, struct plan *p, const struct blockcopy_options *o)
+{
+	struct bcl_job_identity id = identity(p);
+	int r;
+
+	if (!o->args.metadata)
+		return goes_on(p) ? bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
+					     "--sync bitmap needs --metadata DEVICE") : 0;
+	r = bcl_destination_find(bc, o->args.metadata, &p->metadata);
+	if (r < 0)
+		return r;
+	p->has_metadata = true;
+	p->args.metadata = bcl_asprintf("%u:%u", major(p->metadata.dev), minor(p->metadata.dev));
+	if (!p->args.metadata)
+		return bcl_oom(bc);
+	return goes_on(p) ? bcl_metadata_check_job(bc, &p->metadata, &id) :
+			    bcl_metadata_check_device(bc, &p->metadata, &id);
+}
+
 static int make_plan(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *destination,
 		     const struct blockcopy_options *o, struct plan *p)
 {
@@ -138,6 +183,8 @@ static int make_plan(struct blockcopy *bc, const struct bcl_dm_info *dev, const 
 	if (r == 0)
 		r = bcl_destination_check(bc, &p->destination, dev, bcl_table_len(p->live) * 512,
 					  o->force);
+	if (r == 0)
+		r = find_metadata(bc, p, o);
 	if (r == 0)
 		warn(bc, p);
 	return r;
@@ -253,6 +300,11 @@ int blockcopy_start(struct blockcopy *bc, const char *name, const char *destinat
 		r = make_plan(bc, &dev, destination, options ? options : &defaults, &p);
 	if (r == 0)
 		r = check_module(bc);
+	if (r == 0 && p.has_metadata && !goes_on(&p)) {
+		struct bcl_job_identity id = identity(&p);
+
+		r = bcl_metadata_format(bc, &p.metadata, &id, options->force);
+	}
 	return r < 0 ? r : insert(bc, &p);
 }
 

@@ -66,6 +66,8 @@ static const struct key {
 	SINCE_0_2(timeouts, NUMBER),
 	SINCE_0_2(on_source_error, WORD),
 	SINCE_0_2(on_target_error, WORD),
+	SINCE_0_2(metadata, WORD),
+	SINCE_0_2(intent_bytes, NUMBER),
 #undef KEY
 #undef SINCE_0_2
 };

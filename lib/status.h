@@ -37,6 +37,8 @@ struct bcl_status {
 	uint64_t write_timeout;		/* ms; 0 by a module that has none */
 	uint64_t late_writes;
 	uint64_t timeouts;
+	uint64_t intent_bytes;
+	char metadata[BCL_STATUS_WORD_MAX];	/* "" by a module that has none */
 	char copy_mode[BCL_STATUS_WORD_MAX];
 	char io_status[BCL_STATUS_WORD_MAX];
 	char error[BCL_STATUS_WORD_MAX];

@@ -191,6 +191,7 @@ void bcl_args_done(struct bcl_args *a)
 	free(a->detect_zeroes);
 	free(a->on_source_error);
 	free(a->on_target_error);
+	free(a->metadata);
 	*a = (struct bcl_args) {};
 }
 
@@ -248,6 +249,7 @@ static int parse_arg(struct cursor *c, const char *name, struct bcl_args *a)
 		{ "detect_zeroes", &a->detect_zeroes },
 		{ "on_source_error", &a->on_source_error },
 		{ "on_target_error", &a->on_target_error },
+		{ "metadata", &a->metadata },
 	};
 	const struct {
 		const char *name;
@@ -356,6 +358,7 @@ int bcl_args_format(const struct bcl_args *a, char **ret_params)
 		{ "detect_zeroes", a->detect_zeroes },
 		{ "on_source_error", a->on_source_error },
 		{ "on_target_error", a->on_target_error },
+		{ "metadata", a->metadata },
 	};
 	const struct {
 		const char *name;

@@ -57,6 +57,7 @@ struct bcl_args {
 	char *detect_zeroes;
 	char *on_source_error;
 	char *on_target_error;
+	char *metadata;			/* device; as given to the target, or MAJ:MIN from it */
 	bool bandwidth_set;
 	uint64_t bandwidth;
 	bool buf_size_set;

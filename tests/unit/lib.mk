@@ -34,6 +34,6 @@ test-ctl-background-src := tests/unit/test-ctl-background.c ctl/background.c
 test-ctl-background-cflags := $(lib-cflags) -I$(TOP)/ctl
 
 test-lib-job-src := tests/unit/test-lib-job.c lib/events.c lib/pivot.c lib/info.c lib/handle.c \
-		    lib/status.c lib/table.c lib/util.c ctl/json.c
+		    lib/status.c lib/table.c lib/util.c lib/metadata-info.c ctl/json.c
 test-lib-job-cflags := $(lib-cflags) -I$(TOP)/ctl $(shell $(PKG_CONFIG) --cflags json-c)
 test-lib-job-libs := $(shell $(PKG_CONFIG) --libs json-c)

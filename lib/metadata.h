@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The metadata device of a job, from userspace. See kmod/bc-format.h for what is on it. */
+#ifndef BCL_METADATA_H
+#define BCL_METADATA_H
+
+#include "bc-format.h"
+#include "internal.h"
+
+/* What is on one, as the public calls show it. */
+struct blockcopy_metadata {
+	char uuid[37];
+	const char *outcome;
+	uint64_t generation, sequence, len, region_size, instant;
+	uint64_t source_offset, destination_offset;
+	char source[BC_FORMAT_IDENTITY_SIZE], destination[BC_FORMAT_IDENTITY_SIZE];
+	uint64_t blocks, bad_blocks, intent_bytes;
+	unsigned int bad_slots;
+};
+
+/* What a job is known by when it comes back. */
+struct bcl_job_identity {
+	dev_t source;		/* the dm device */
+	dev_t below;		/* what it stands on, if that is one linear line; else 0 */
+	uint64_t source_offset;	/* of the table line, sectors */
+	dev_t destination;
+	uint64_t len;		/* sectors */
+	uint64_t region_sectors;
+};
+
+/*
+ * Make it the metadata of a new job, everything dirty. Refused without "@force" are anything else
+ * than metadata, that of another job which can go on, and that of one whose pivot has not arrived in
+ * the device's table. Return: 0, -errno.
+ */
+int bcl_metadata_format(struct blockcopy *bc, const struct bcl_destination *d,
+			const struct bcl_job_identity *id, bool force);
+
+/* Is it the metadata of this job, with something to go on from? Return: 0, -errno. */
+int bcl_metadata_check_job(struct blockcopy *bc, const struct bcl_destination *d,
+			   const struct bcl_job_identity *id);
+
+/* Big enough, writable, not a leg nor in use? */
+int bcl_metadata_check_device(struct blockcopy *bc, const struct bcl_destination *d,
+			      const struct bcl_job_identity *id);
+
+#endif /* BCL_METADATA_H */
