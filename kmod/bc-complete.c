@@ -262,11 +262,18 @@ static bool may_flip(struct bc_job *job, u64 hold)
 	lockdep_assert_held(&job->lock);
 	if (m->phase != BC_PHASE_HOLD || m->hold != hold)
 		return false;
-	if (WARN_ON_ONCE(!percpu_ref_is_zero(&job->writes) ||
-			 !list_empty(&job->copier.active)))
+	if (WARN_ON_ONCE(!percpu_ref_is_zero(&job->writes)))
 		return false;
 	/* What a mirrored write or flush that failed left behind may show only now. */
-	return !bc_bitmap_count(&job->dirty) && bc_mirror_is_idle(job);
+	if (bc_bitmap_count(&job->dirty) || !bc_mirror_is_idle(job))
+		return false;
+	/*
+	 * I6: no copy is in flight, and none has ended since the flush: while the outcome was
+	 * recorded the copier went on with what such a failure made dirty.
+	 */
+	smp_rmb();	/* after dirty; pairs with bc_copy_begin(), which raises the other first */
+	return !READ_ONCE(job->copier.in_flight_bytes) &&
+	       READ_ONCE(job->copier.copied_bytes) == m->copied_bytes;
 }
 
 void bc_complete_flushed(struct bc_job *job, u64 hold)
@@ -275,6 +282,7 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 	bool recorded;
 
 	mutex_lock(&job->lock);
+	job->completion.copied_bytes = job->copier.copied_bytes;
 	if (job->completion.pivot)
 		outcome = BC_OUTCOME_PIVOTED;
 	/* The work that records it goes on by itself. */

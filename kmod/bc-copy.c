@@ -120,7 +120,8 @@ static void copy_end(struct bc_copier *c, struct bc_copy *copy)
 	bc_account(&c->in_flight_bytes, c->in_flight_bytes - copy_bytes(copy));
 	trace_blockcopy_copy_end(job->devt, copy->start, copy->end - copy->start,
 				 copy->error);
-	bc_intent_put(job, copy->epoch);
+	if (copy->epoch)
+		bc_intent_put(job, copy->epoch);
 	/* After the marks: who enters must see what the copy left dirty. */
 	bc_mirror_unclaim(job, &copy->range);
 	list_move(&copy->list, &c->idle_copies);

@@ -49,8 +49,7 @@ unsigned int bc_intent_get_copy(struct bc_job *job, unsigned long first, unsigne
 
 void bc_intent_put(struct bc_job *job, unsigned int epoch)
 {
-	if (epoch)
-		percpu_ref_put(&job->meta->epochs[epoch - 1]);
+	percpu_ref_put(&job->meta->epochs[epoch - 1]);
 }
 
 static void epoch_drained(struct percpu_ref *ref, unsigned int epoch)
@@ -187,7 +186,7 @@ static int write_blocks(struct bc_meta *meta, unsigned long *set)
 		}
 		if (!nr)
 			return 0;
-		r = bc_meta_write_slots(meta, nr);
+		r = bc_meta_submit_slots(meta, nr);
 		if (r)
 			return r;
 	}
@@ -455,7 +454,6 @@ static int commit(struct bc_meta *meta)
 static void flush_end(struct bio *bio)
 {
 	struct bc_meta *meta = bio->bi_private;
-
 	bool source = bio == &meta->flush_bios[0];
 
 	meta->flush_status[!source] = bio->bi_status;

@@ -253,6 +253,7 @@ struct bc_completion {
 	unsigned int budget_ms;
 	u64 drain_until;		/* ns; hold then, whatever is left */
 	u64 held_at;			/* ns */
+	u64 copied_bytes;		/* of the copier, when the destination was flushed */
 	u64 blackout_us;		/* how long the last hold was */
 	struct work_struct begin;
 	struct delayed_work tick;	/* of the drain */

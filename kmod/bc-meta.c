@@ -33,21 +33,22 @@ const char *const bc_meta_state_names[BC_META_STATE_MAX] = {
  * I/O. The work does it, and preresume while that does not run.
  */
 
-bool bc_meta_io_begin(struct bc_meta *meta)
+static void io_end(struct bc_meta *meta)
+{
+	/* What was written shows to who sees that nothing is in flight. */
+	smp_store_release(&meta->busy, false);
+	wake_up_all(&meta->quiet);
+}
+
+/* The work may do I/O, to be ended by io_end(). Return: false when it is stopped. */
+static bool io_begin(struct bc_meta *meta)
 {
 	WRITE_ONCE(meta->busy, true);
 	smp_mb();	/* "busy" before "stopped" is read; pairs with bc_meta_stop() */
 	if (!READ_ONCE(meta->stopped))
 		return true;
-	bc_meta_io_end(meta);
+	io_end(meta);
 	return false;
-}
-
-void bc_meta_io_end(struct bc_meta *meta)
-{
-	/* What was written shows to who sees that nothing is in flight. */
-	smp_store_release(&meta->busy, false);
-	wake_up_all(&meta->quiet);
 }
 
 static void slot_end(struct bio *bio)
@@ -71,7 +72,7 @@ static void slot_init(struct bc_meta *meta, unsigned int i, u64 block, blk_opf_t
 	__bio_add_page(bio, meta->pages[i], BC_FORMAT_BLOCK_SIZE, 0);
 }
 
-static int submit_slots(struct bc_meta *meta, unsigned int nr)
+int bc_meta_submit_slots(struct bc_meta *meta, unsigned int nr)
 {
 	struct blk_plug plug;
 	unsigned int i;
@@ -95,18 +96,13 @@ void *bc_meta_slot(struct bc_meta *meta, unsigned int i, u64 index)
 	return page_address(meta->pages[i]);
 }
 
-int bc_meta_write_slots(struct bc_meta *meta, unsigned int nr)
-{
-	return submit_slots(meta, nr);
-}
-
 int bc_meta_read_slots(struct bc_meta *meta, u64 block, unsigned int nr)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
 		slot_init(meta, i, block + i, REQ_OP_READ);
-	return submit_slots(meta, nr);
+	return bc_meta_submit_slots(meta, nr);
 }
 
 /*
@@ -126,7 +122,7 @@ static int write_slot(struct bc_meta *meta, enum bc_outcome outcome)
 	bc_format_seal_super(super);
 	slot_init(meta, 0, sequence % BC_FORMAT_SUPER_SLOTS,
 		  REQ_OP_WRITE | REQ_PREFLUSH | REQ_FUA | REQ_SYNC);
-	r = submit_slots(meta, 1);
+	r = bc_meta_submit_slots(meta, 1);
 	if (!r)
 		*meta->super = *super;
 	return r;
@@ -342,6 +338,8 @@ static int record(struct bc_meta *meta)
 		WRITE_ONCE(meta->closed, false);
 	}
 	spin_unlock(&meta->lock);
+	/* If it did not flip, the hold may still be on, and there is something to copy. */
+	bc_copier_kick(&meta->job->copier);
 	return 0;
 }
 
@@ -354,11 +352,11 @@ static void meta_work(struct work_struct *work)
 	struct bc_meta *meta = container_of(work, struct bc_meta, work);
 	int r;
 
-	if (!bc_meta_io_begin(meta))
+	if (!io_begin(meta))
 		return;
 	if (READ_ONCE(meta->state) != BC_META_OK) {
 		r = disown(meta);
-		bc_meta_io_end(meta);
+		io_end(meta);
 		if (r)
 			queue_delayed_work(meta->wq, &meta->tick, TICK);
 		return;
@@ -368,7 +366,7 @@ static void meta_work(struct work_struct *work)
 		r = bc_intent_admit(meta);
 	if (!r && READ_ONCE(meta->state) == BC_META_OK)
 		r = bc_intent_clear(meta);
-	bc_meta_io_end(meta);
+	io_end(meta);
 	if (r)
 		bc_meta_fail(meta, "I/O error");
 }
@@ -497,8 +495,8 @@ void bc_meta_stop(struct bc_job *job)
 	struct bc_meta *meta = job->meta;
 
 	WRITE_ONCE(meta->stopped, true);
-	smp_mb();	/* pairs with bc_meta_io_begin(): one of us sees the other */
-	/* Pairs with bc_meta_io_end(). */
+	smp_mb();	/* pairs with io_begin(): one of us sees the other */
+	/* Pairs with io_end(). */
 	if (!wait_event_timeout(meta->quiet, !smp_load_acquire(&meta->busy), PATIENCE))
 		bc_meta_fail(meta, "does not answer");
 	cancel_delayed_work_sync(&meta->tick);
@@ -508,7 +506,7 @@ bool bc_meta_is_quiet(struct bc_job *job)
 {
 	struct bc_meta *meta = job->meta;
 
-	/* Pairs with bc_meta_io_end(). */
+	/* Pairs with io_end(). */
 	return !meta || (!smp_load_acquire(&meta->busy) && !atomic_read(&meta->flushes));
 }
 

@@ -176,12 +176,8 @@ void *bc_meta_slot(struct bc_meta *meta, unsigned int i, u64 index);
  * Write the first @nr slots, durably, or read blocks of the device into them; wait. Context: the
  * work, or preresume. Return: 0 or -errno.
  */
-int bc_meta_write_slots(struct bc_meta *meta, unsigned int nr);
+int bc_meta_submit_slots(struct bc_meta *meta, unsigned int nr);
 int bc_meta_read_slots(struct bc_meta *meta, u64 block, unsigned int nr);
-
-/* The work may do I/O, to be ended by bc_meta_io_end(). Return: false when it is stopped. */
-bool bc_meta_io_begin(struct bc_meta *meta);
-void bc_meta_io_end(struct bc_meta *meta);
 
 static inline void bc_meta_kick(struct bc_meta *meta)
 {
@@ -211,7 +207,7 @@ enum bc_admission bc_intent_enter(struct bc_job *job, struct bio *bio);
 
 /*
  * Whoever writes to a leg takes one, before a dirty bit is cleared or an intent looked at, and puts
- * it after all marks. Context: any that does not sleep for us. Return: what to put; 0 is none.
+ * it after all marks. Context: any. Return: what to put, 0 for nothing.
  */
 unsigned int bc_intent_get(struct bc_job *job);
 unsigned int bc_intent_get_copy(struct bc_job *job, unsigned long first, unsigned long last);

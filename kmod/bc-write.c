@@ -178,6 +178,7 @@ void bc_io_end(struct bc_job *job, struct bio *bio)
 		bc_io_mark(job, io->start, io->sectors);
 	if (io->tracked)
 		bc_mirror_source_ended(job, io);
-	bc_intent_put(job, io->epoch);
+	if (unlikely(io->epoch))
+		bc_intent_put(job, io->epoch);
 	percpu_ref_put(&job->writes);
 }
