@@ -102,7 +102,9 @@ enum bc_format_verdict bc_format_check_super(const struct bc_format_super *super
 		return BC_FORMAT_BAD_VERSION;
 	if (!super->generation || le32_to_cpu(super->outcome) >= BC_OUTCOME_MAX ||
 	    !is_possible(le64_to_cpu(super->len), le32_to_cpu(super->region_sectors)) ||
-	    !is_terminated(super->source.identity) || !is_terminated(super->destination.identity))
+	    !is_terminated(super->source.identity) ||
+	    !is_terminated(super->destination.identity) || !is_terminated(super->below) ||
+	    le32_to_cpu(super->untracked) > 1)
 		return BC_FORMAT_BAD_VALUE;
 	return BC_FORMAT_GOOD;
 }

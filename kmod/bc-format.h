@@ -81,7 +81,10 @@ struct bc_format_super {
 	__le64 instant;			/* seconds since 1970 when the outcome was written */
 	struct bc_format_leg source;
 	struct bc_format_leg destination;
-	__u8 reserved[BC_FORMAT_BLOCK_SIZE - 640];
+	char below[BC_FORMAT_IDENTITY_SIZE];	/* what the source stood on, if it was one device */
+	__le32 untracked;		/* 1: the device was set up without its job since then */
+	__u8 boot_id[16];		/* when that is 1: of the kernel that did */
+	__u8 reserved[BC_FORMAT_BLOCK_SIZE - 916];
 };
 
 struct bc_format_block {
@@ -111,6 +114,9 @@ BC_FORMAT_OFFSET(bc_format_super, outcome, 84);
 BC_FORMAT_OFFSET(bc_format_super, instant, 88);
 BC_FORMAT_OFFSET(bc_format_super, source, 96);
 BC_FORMAT_OFFSET(bc_format_super, destination, 368);
+BC_FORMAT_OFFSET(bc_format_super, below, 640);
+BC_FORMAT_OFFSET(bc_format_super, untracked, 896);
+BC_FORMAT_OFFSET(bc_format_super, boot_id, 900);
 BC_FORMAT_OFFSET(bc_format_block, checksum, 0);
 BC_FORMAT_OFFSET(bc_format_block, magic, 4);
 BC_FORMAT_OFFSET(bc_format_block, uuid_head, 8);

@@ -542,7 +542,7 @@ void bc_intent_copied(struct bc_job *job, u64 bytes)
 
 	/* Of what was copied no more than that is to be copied again after a crash. */
 	if (!meta || bytes - meta->copied_bytes < (u64)job->len << SECTOR_SHIFT >> 7 ||
-	    time_before(jiffies, READ_ONCE(meta->last_pass) + HZ / 4))
+	    time_before(jiffies, READ_ONCE(meta->last_pass) + HZ / 20))
 		return;
 	meta->copied_bytes = bytes;
 	WRITE_ONCE(meta->copied_much, true);

@@ -117,8 +117,10 @@ static int write_slot(struct bc_meta *meta, enum bc_outcome outcome)
 
 	*super = *meta->super;
 	super->sequence = cpu_to_le64(sequence);
+	if (super->outcome != cpu_to_le32(outcome))
+		super->instant = cpu_to_le64(ktime_get_real_seconds());
 	super->outcome = cpu_to_le32(outcome);
-	super->instant = cpu_to_le64(ktime_get_real_seconds());
+	super->untracked = 0;
 	bc_format_seal_super(super);
 	slot_init(meta, 0, sequence % BC_FORMAT_SUPER_SLOTS,
 		  REQ_OP_WRITE | REQ_PREFLUSH | REQ_FUA | REQ_SYNC);

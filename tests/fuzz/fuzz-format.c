@@ -28,6 +28,7 @@ static void check_accepted(const struct bc_format_super *s)
 	must(le32_to_cpu(s->outcome) < BC_OUTCOME_MAX);
 	must(strlen(s->source.identity) < BC_FORMAT_IDENTITY_SIZE);
 	must(strlen(s->destination.identity) < BC_FORMAT_IDENTITY_SIZE);
+	must(strlen(s->below) < BC_FORMAT_IDENTITY_SIZE);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -136,6 +136,7 @@ START_TEST(evil_super)
 	EVIL_SUPER(len, 0, BC_FORMAT_BAD_VALUE);
 	EVIL_SUPER(len, cpu_to_le64(~0ULL), BC_FORMAT_BAD_VALUE);
 	EVIL_SUPER(len, cpu_to_le64((128ULL << 32) + 1), BC_FORMAT_BAD_VALUE);
+	EVIL_SUPER(untracked, cpu_to_le32(2), BC_FORMAT_BAD_VALUE);
 	EVIL_SUPER(region_sectors, 0, BC_FORMAT_BAD_VALUE);
 	EVIL_SUPER(region_sectors, cpu_to_le32(4), BC_FORMAT_BAD_VALUE);
 	EVIL_SUPER(region_sectors, cpu_to_le32(129), BC_FORMAT_BAD_VALUE);
@@ -147,6 +148,10 @@ START_TEST(evil_super)
 	ck_assert_int_eq(bc_format_check_super(&s), BC_FORMAT_BAD_VALUE);
 	s = good_super(1);
 	memset(s.destination.identity, 'x', sizeof(s.destination.identity));
+	sum_super(&s);
+	ck_assert_int_eq(bc_format_check_super(&s), BC_FORMAT_BAD_VALUE);
+	s = good_super(1);
+	memset(s.below, 'x', sizeof(s.below));
 	sum_super(&s);
 	ck_assert_int_eq(bc_format_check_super(&s), BC_FORMAT_BAD_VALUE);
 }
