@@ -2,8 +2,13 @@
 # Ours. The variant is the copy mode; $job_args more arguments. The table is swapped in before the copy begins, as the others'
 # devices are made before; what that costs is in measures/size.sh and pivot.sh.
 
+# What blockcopy-metadata.sh has before.
+before() { :; }
+
 prepare() {
-	local args="paused copy_mode ${variant:-auto} ${job_args:-}" len
+	local args="paused copy_mode ${variant:-auto}" len
+	before
+	args+=" ${job_args:-}"
 	len=$(sectors "$src")
 	# shellcheck disable=SC2086
 	set -- $args
