@@ -3,11 +3,10 @@
 PREFIX ?= /usr/local
 KDIR ?= $(shell tests/kdir)
 
-parts := $(patsubst %/Makefile,%,$(wildcard lib/Makefile ctl/Makefile))
+parts := $(patsubst %/Makefile,%,$(wildcard lib/Makefile ctl/Makefile udev/Makefile))
 install_args = PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
 kver = $(shell cat $(KDIR)/include/config/kernel.release)
 module_dir = $(DESTDIR)/lib/modules/$(kver)/updates
-udev_dir = $(DESTDIR)/usr/lib/udev/rules.d
 
 ##   all        the module for KDIR (this machine's kernel, else the newest with headers), library, command
 all: module $(parts)
@@ -58,14 +57,12 @@ install: all
 	install -D -m 644 kmod/dm-blockcopy.ko $(module_dir)/dm-blockcopy.ko
 	$(if $(DESTDIR),,depmod $(kver))
 	$(foreach part,$(parts),$(MAKE) -C $(part) install $(install_args) &&) true
-	$(foreach rules,$(wildcard udev/*.rules),install -D -m 644 $(rules) $(udev_dir)/$(notdir $(rules)) &&) true
 
 ##   uninstall  what install put there
 uninstall:
 	rm -f $(module_dir)/dm-blockcopy.ko
 	$(if $(DESTDIR),,depmod $(kver))
 	$(foreach part,$(parts),$(MAKE) -C $(part) uninstall $(install_args) &&) true
-	rm -f $(patsubst udev/%,$(udev_dir)/%,$(wildcard udev/*.rules))
 
 ##   clean      what was built, not the cached kernels
 clean:

@@ -16,6 +16,17 @@ int cmd_pivot(struct ctl *c)
 	return BLOCKCOPY_OK;
 }
 
+int finish_job(struct ctl *c, unsigned int max_blackout_ms, uint64_t *ret_blackout_us)
+{
+	int r;
+
+	if (c->opt.keep_tracking)
+		r = blockcopy_finish_tracking(c->bc, c->arg[0], max_blackout_ms, ret_blackout_us);
+	else
+		r = blockcopy_finish(c->bc, c->arg[0], max_blackout_ms, ret_blackout_us);
+	return r < 0 ? failed(c) : BLOCKCOPY_OK;
+}
+
 int cmd_finish(struct ctl *c)
 {
 	unsigned int ms;
@@ -24,8 +35,9 @@ int cmd_finish(struct ctl *c)
 
 	if (r)
 		return r;
-	if (blockcopy_finish(c->bc, c->arg[0], ms, &blackout) < 0)
-		return failed(c);
+	r = finish_job(c, ms, &blackout);
+	if (r)
+		return r;
 	print_result(c, "finished", "Successfully copied", &blackout);
 	return BLOCKCOPY_OK;
 }
@@ -34,6 +46,12 @@ int cmd_abort(struct ctl *c)
 {
 	int status = BLOCKCOPY_OK;
 
+	if (c->opt.keep_tracking) {
+		if (blockcopy_abort_tracking(c->bc, c->arg[0]) < 0)
+			return failed(c);
+		print_result(c, "tracking", "Copy stopped, writes are tracked", NULL);
+		return BLOCKCOPY_OK;
+	}
 	/* Idempotent: a device without a job is what abort is to bring about. */
 	if (c->opt.async)
 		status = abort_in_background(c);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "ctl.h"
@@ -170,6 +171,34 @@ static void print_change(enum blockcopy_change change, const struct blockcopy_in
 	fflush(stdout);
 }
 
+/* What the command of --exec finds in its environment. */
+static void run(const char *command, enum blockcopy_change change, const struct blockcopy_info *i)
+{
+	const char *event = blockcopy_info_event(i), *error = blockcopy_info_error(i);
+	const struct {
+		const char *name, *value;
+	} variables[] = {
+		{ "BLOCKCOPY_NAME", blockcopy_info_name(i) },
+		{ "BLOCKCOPY_UUID", blockcopy_info_uuid(i) },
+		{ "BLOCKCOPY_CHANGE", change_words[change] },
+		{ "BLOCKCOPY_EVENT", event ? event : "" },
+		{ "BLOCKCOPY_STATE", blockcopy_info_state_word(i) },
+		{ "BLOCKCOPY_READY", blockcopy_info_ready(i) ? "1" : "0" },
+		{ "BLOCKCOPY_ERROR", error ? error : "" },
+		{ "BLOCKCOPY_SOURCE", blockcopy_info_source(i) },
+		{ "BLOCKCOPY_DESTINATION", blockcopy_info_destination(i) },
+	};
+	int status;
+
+	for (size_t n = 0; n < sizeof(variables) / sizeof(*variables); n++)
+		setenv(variables[n].name, variables[n].value, 1);
+	status = system(command);
+	if (status)
+		complain(BLOCKCOPY_FAILED, "%s: %s: --exec command ended with status %d",
+			 blockcopy_info_name(i), change_words[change],
+			 WIFEXITED(status) ? WEXITSTATUS(status) : status);
+}
+
 int cmd_monitor(struct ctl *c)
 {
 	struct blockcopy_monitor *m;
@@ -191,6 +220,8 @@ int cmd_monitor(struct ctl *c)
 			json_print_change(stdout, change_words[change], i);
 		else
 			print_change(change, i);
+		if (c->opt.exec)
+			run(c->opt.exec, change, i);
 		blockcopy_info_free(i);
 		if (ferror(stdout))
 			break;

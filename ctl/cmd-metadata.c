@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* metadata: make the metadata device of a job, look at one. */
 #include <inttypes.h>
+#include <json-c/json.h>
 #include <string.h>
 
 #include "ctl.h"
@@ -19,6 +20,28 @@ static int format(struct ctl *c)
 	if (!status && blockcopy_metadata_format(c->bc, c->arg[1], c->arg[2], c->arg[3], o) < 0)
 		status = failed(c);
 	blockcopy_options_free(o);
+	return status;
+}
+
+/* What `metadata dump --json` printed. */
+static int restore(struct ctl *c)
+{
+	struct json_object *dump, *word;
+	int status = BLOCKCOPY_OK;
+
+	if (c->n_arg != 3)
+		return complain(BLOCKCOPY_USAGE, "metadata restore: needed DEVICE FILE");
+	dump = json_object_from_file(c->arg[2]);
+	if (!dump)
+		return complain(BLOCKCOPY_FAILED, "%s: found no JSON, needed what `metadata dump "
+						  "--json` printed", c->arg[2]);
+	if (!json_object_object_get_ex(dump, "superblock", &word))
+		status = complain(BLOCKCOPY_USAGE, "%s: found no superblock, needed what `metadata "
+						   "dump --json` printed", c->arg[2]);
+	else if (blockcopy_metadata_restore(c->bc, c->arg[1],
+					    json_object_get_string(word) ?: "", c->opt.force) < 0)
+		status = failed(c);
+	json_object_put(dump);
 	return status;
 }
 
@@ -49,8 +72,11 @@ int cmd_metadata(struct ctl *c)
 
 	if (!strcmp(verb, "format"))
 		return format(c);
+	if (!strcmp(verb, "restore"))
+		return restore(c);
 	if (strcmp(verb, "check") && strcmp(verb, "dump"))
-		return complain(BLOCKCOPY_USAGE, "metadata %s: needed format, check or dump", verb);
+		return complain(BLOCKCOPY_USAGE, "metadata %s: needed format, check, dump or "
+						 "restore", verb);
 	if (c->n_arg != 2)
 		return complain(BLOCKCOPY_USAGE, "metadata %s: needed one DEVICE", verb);
 	if (blockcopy_metadata_read(c->bc, c->arg[1], &md) < 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "tab.h"
 
 /* A word of an option that only start has; "@later" are those that a later version will know. */
 static int word_option(const char *option, const char *word, const char *const *later,
@@ -51,8 +52,7 @@ int fill_granularity(const struct ctl *c, struct blockcopy_options *o)
 	return BLOCKCOPY_OK;
 }
 
-/* Return: exit status. */
-static int fill_options(struct ctl *c, struct blockcopy_options *o)
+int fill_options(struct ctl *c, struct blockcopy_options *o)
 {
 	static const char *const syncs[] = { "top", "incremental", NULL };
 	static const char *const none[] = { NULL };
@@ -95,6 +95,12 @@ static int cancel(struct ctl *c, int status)
 	if (c->opt.async) {
 		if (!abort_in_background(c))
 			print_result(c, "cancelling", "Copy is being aborted", NULL);
+	} else if (c->opt.keep_tracking && c->opt.sync && !strcmp(c->opt.sync, "bitmap")) {
+		/* A refresh: what it has tracked is not lost. */
+		if (blockcopy_abort_tracking(c->bc, c->arg[0]) < 0)
+			failed(c);
+		else
+			print_result(c, "tracking", "Copy stopped, writes are tracked", NULL);
 	} else if (blockcopy_abort(c->bc, c->arg[0], true) < 0) {
 		failed(c);
 	} else {
@@ -119,13 +125,40 @@ static int wait_for_it(struct ctl *c, int64_t timeout_ms, unsigned int max_black
 			return failed(c);
 		print_result(c, "pivoted", "Successfully pivoted", &blackout);
 	} else if (c->opt.finish) {
-		if (blockcopy_finish(c->bc, c->arg[0], max_blackout_ms, &blackout) < 0)
-			return failed(c);
+		r = finish_job(c, max_blackout_ms, &blackout);
+		if (r)
+			return r;
 		print_result(c, "finished", "Successfully copied", &blackout);
 	} else {
 		print_result(c, "ready", "Now in mirroring phase", NULL);
 	}
 	return BLOCKCOPY_OK;
+}
+
+/*
+ * A device that comes back at boot as its metadata says must not be copied without: a pivot would not
+ * be known there.
+ */
+static int check_tab(struct ctl *c)
+{
+	struct tab_entry e = {};
+	int status = BLOCKCOPY_OK, r;
+	const char *what;
+	FILE *f;
+
+	if (c->opt.metadata || c->opt.dry_run)
+		return BLOCKCOPY_OK;
+	f = fopen(TAB_FILE, "re");
+	if (!f)
+		return BLOCKCOPY_OK;
+	while (!status && ((r = tab_next(f, &e, &what)) > 0 || r == -EINVAL))
+		if (r > 0 && e.metadata && !strcmp(e.name, c->arg[0]))
+			status = complain(BLOCKCOPY_REFUSED, "%s: found metadata for it in " TAB_FILE
+					  " (%s), needed the copy to have it, too: --metadata %s", e.name,
+					  e.metadata, e.metadata);
+	tab_entry_done(&e);
+	fclose(f);
+	return status;
 }
 
 static int start(struct ctl *c, const struct blockcopy_options *o)
@@ -142,6 +175,11 @@ static int start(struct ctl *c, const struct blockcopy_options *o)
 		return r;
 	if (c->opt.pivot && c->opt.finish)
 		return complain(BLOCKCOPY_USAGE, "--pivot and --finish exclude each other");
+	if (c->opt.keep_tracking && !(c->opt.finish && c->opt.metadata))
+		return complain(BLOCKCOPY_USAGE, "--keep-tracking needs --finish and --metadata");
+	r = check_tab(c);
+	if (r)
+		return r;
 	if (c->opt.dry_run)
 		return dry_run(c, o);
 	/* Before the start, so that an interrupt right after it finds us ready to undo it. */

@@ -50,10 +50,20 @@ int failed(struct ctl *c);
 /* Say how a job ended, in virsh's words or as JSON. */
 void print_result(struct ctl *c, const char *word, const char *phrase, const uint64_t *blackout_us);
 
+/* ---- cmd-job.c ---- */
+
+/* blockcopy_finish(), or the other one with --keep-tracking. Return: exit status. */
+int finish_job(struct ctl *c, unsigned int max_blackout_ms, uint64_t *ret_blackout_us);
+
 /* ---- options.c ---- */
 
 /* Return: -1 go on; else an exit status, something was printed. */
 int parse_command_line(struct ctl *c, int argc, char **argv);
+/*
+ * Options of a line of blockcopytab, "KEY=VALUE,KEY", into those of the command line, which have
+ * precedence. "@words" is cut up. Return: exit status.
+ */
+int take_tab_options(struct ctl *c, char *words, unsigned int line);
 /* "@what" is a command or NULL. Return: exit status. */
 int print_help(const char *what);
 
@@ -80,6 +90,7 @@ int get_timeout(struct ctl *c, int64_t *ret_ms);
 
 /* Return: exit status. */
 int fill_granularity(const struct ctl *c, struct blockcopy_options *o);
+int fill_options(struct ctl *c, struct blockcopy_options *o);
 
 /* ---- settings.c: each complains and returns an exit status, or 0 ---- */
 

@@ -185,10 +185,12 @@ void json_print_metadata(FILE *f, const struct blockcopy_metadata *md)
 	NUMBER(source_offset);
 	TEXT(destination);
 	NUMBER(destination_offset);
+	TEXT(below);
 	NUMBER(bad_slots);
 	NUMBER(blocks);
 	NUMBER(bad_blocks);
 	NUMBER(intent_bytes);
+	TEXT(superblock);
 #undef NUMBER
 #undef TEXT
 	print(f, o, JSON_C_TO_STRING_PLAIN);

@@ -68,6 +68,8 @@ int main(int argc, char **argv)
 		if (blockcopy_new(&c.bc) < 0)
 			return complain(BLOCKCOPY_FAILED, "out of memory");
 		blockcopy_set_log(c.bc, print_log, &c);
+		if (c.command != CMD_start)
+			blockcopy_set_force(c.bc, c.opt.force);
 		status = commands[c.command](&c);
 		blockcopy_free(c.bc);
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "tab.h"
 
 enum kind { FLAG, TEXT, NOOP, LATER };
 
@@ -138,6 +139,48 @@ static int take_option(struct ctl *c, int id, const char *value)
 		return complain(BLOCKCOPY_USAGE, "option --%s: not supported yet", d->name);
 	store(&c->opt, id, value);
 	return -1;
+}
+
+static int take_tab_option(struct ctl *c, char *word, unsigned int line)
+{
+	char *value = strchr(word, '=');
+	size_t n = value ? (size_t)(value - word) : strlen(word);
+
+	for (int id = 0; id < OPT_MAX; id++) {
+		const struct option_def *d = &option_defs[id];
+
+		if (id == OPT_tab || !(d->commands & ON(boot)) || strlen(d->name) != n ||
+		    strncmp(d->name, word, n) || (d->kind == TEXT) != !!value)
+			continue;
+		store(&c->opt, id, value ? value + 1 : NULL);
+		return BLOCKCOPY_OK;
+	}
+	return complain(BLOCKCOPY_USAGE, "line %u: found the option \"%s\", needed one of `blockcopy "
+					 "help boot`, or noauto, nofail, initramfs, timeout=", line, word);
+}
+
+int take_tab_options(struct ctl *c, char *words, unsigned int line)
+{
+	const struct options given = c->opt;
+	int r = BLOCKCOPY_OK;
+
+	for (char *word; !r && (word = strsep(&words, ",")); )
+		if (*word && !tab_is_boot_option(word, strlen(word)))
+			r = take_tab_option(c, word, line);
+#define FLAG bool
+#define NOOP bool
+#define LATER bool
+#define TEXT const char *
+#define OPTION(id, name, kind, commands, value_name, help) \
+	if (given.id != (kind)0)			\
+		c->opt.id = given.id;
+#include "options.def"
+#undef OPTION
+#undef FLAG
+#undef NOOP
+#undef LATER
+#undef TEXT
+	return r;
 }
 
 int parse_command_line(struct ctl *c, int argc, char **argv)

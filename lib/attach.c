@@ -15,13 +15,13 @@
 /* Not "BLOCKCOPY-", that is what helpers are known by. */
 #define ATTACHED_PREFIX "BLOCKCOPYATTACH-"
 
-static int check_device(struct blockcopy *bc, const struct bcl_destination *d)
+static int check_device(struct blockcopy *bc, const struct bcl_destination *d, bool dm_ok)
 {
 	_cleanup_free_ char *where = NULL, *dm = NULL, *zoned = NULL;
 	_cleanup_close_ int fd = -1;
 	uint64_t ro = 0;
 
-	if (bcl_sysfs_read(d->dev, "dm/name", &dm) == 0)
+	if (!dm_ok && bcl_sysfs_read(d->dev, "dm/name", &dm) == 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
 				"%s: found a dm device already (%s), needed a plain disk or "
 				"partition",
@@ -56,37 +56,62 @@ static int check_device(struct blockcopy *bc, const struct bcl_destination *d)
 	return 0;
 }
 
+int bcl_attach_check_name(struct blockcopy *bc, const char *name)
+{
+	if (*name && !strchr(name, '/') && strlen(name) < BCL_DM_NAME_SIZE)
+		return 0;
+	return bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
+			"%s: not a name for a dm device (no slash, at most %d bytes)", name,
+			BCL_DM_NAME_SIZE - 1);
+}
+
+char *bcl_attach_uuid(const char *name)
+{
+	char *uuid = bcl_asprintf(ATTACHED_PREFIX "%s", name);
+
+	if (uuid)
+		uuid[strnlen(uuid, BCL_DM_UUID_SIZE - 1)] = '\0';
+	return uuid;
+}
+
+int bcl_attach(struct blockcopy *bc, const struct bcl_destination *d, const char *name,
+	       uint64_t len, uint64_t offset, bool dm_ok)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
+	_cleanup_free_ char *params = NULL, *uuid = NULL;
+	int r = check_device(bc, d, dm_ok);
+
+	if (r < 0)
+		return r;
+	params = bcl_asprintf("%u:%u %" PRIu64, major(d->dev), minor(d->dev), offset);
+	uuid = bcl_attach_uuid(name);
+	if (!params || !uuid || bcl_table_new(&t) < 0 ||
+	    bcl_table_add(t, 0, len ? len : d->size / 512, "linear", params) < 0)
+		return bcl_oom(bc);
+	r = bcl_dm_create(bc, name, uuid, t, 0);
+	if (r == 0)
+		bcl_sysfs_changed(d->dev);
+	return r;
+}
+
 int blockcopy_attach(struct blockcopy *bc, const char *device, const char *name)
 {
 	_cleanup_(bcl_destination_done) struct bcl_destination d = {};
-	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
-	_cleanup_free_ char *params = NULL, *uuid = NULL;
 	struct bcl_dm_info info;
 	int r;
 
 	bcl_begin(bc);
-	if (!*name || strchr(name, '/') || strlen(name) >= BCL_DM_NAME_SIZE)
-		return bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
-				"%s: not a name for a dm device (no slash, at most %d bytes)", name,
-				BCL_DM_NAME_SIZE - 1);
-	r = bcl_destination_find(bc, device, &d);
+	r = bcl_attach_check_name(bc, name);
 	if (r == 0)
-		r = check_device(bc, &d);
+		r = bcl_destination_find(bc, device, &d);
+	if (r == 0)
+		r = check_device(bc, &d, false);
 	if (r == 0)
 		r = bcl_dm_info(bc, name, &info);
 	if (r > 0)
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EEXIST,
 				"%s: found a dm device of this name, needed a new name", name);
-	if (r < 0)
-		return r;
-
-	params = bcl_asprintf("%u:%u 0", major(d.dev), minor(d.dev));
-	uuid = bcl_asprintf(ATTACHED_PREFIX "%s", name);
-	if (!params || !uuid || bcl_table_new(&t) < 0 ||
-	    bcl_table_add(t, 0, d.size / 512, "linear", params) < 0)
-		return bcl_oom(bc);
-	uuid[strnlen(uuid, BCL_DM_UUID_SIZE - 1)] = '\0';
-	return bcl_dm_create(bc, name, uuid, t, 0);
+	return r < 0 ? r : bcl_attach(bc, &d, name, 0, 0, false);
 }
 
 int blockcopy_detach(struct blockcopy *bc, const char *name)

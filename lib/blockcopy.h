@@ -93,6 +93,12 @@ void blockcopy_set_log(struct blockcopy *bc, blockcopy_log_fn fn, void *userdata
  */
 void blockcopy_set_cancel_fd(struct blockcopy *bc, int fd);
 
+/*
+ * Let blockcopy_pivot() and blockcopy_finish() go on where the metadata device does not take the
+ * record. It must not be used at the next boot then. Overrides no other refusal.
+ */
+void blockcopy_set_force(struct blockcopy *bc, bool force);
+
 /* ---- options ---- */
 
 int blockcopy_options_new(struct blockcopy_options **ret_options);
@@ -184,6 +190,20 @@ int blockcopy_finish(struct blockcopy *bc, const char *name, unsigned int max_bl
 		     uint64_t *ret_blackout_us);
 
 /*
+ * Likewise, but the target stays and tracks what the guest writes from that instant on: a later
+ * blockcopy_start() to the same destination with the same metadata and "bitmap" copies only that.
+ * The destination stays claimed. Needs a job with metadata. blockcopy_abort() ends it.
+ */
+int blockcopy_finish_tracking(struct blockcopy *bc, const char *name, unsigned int max_blackout_ms,
+			      uint64_t *ret_blackout_us);
+
+/*
+ * Stop copying, and track what is written for such a start. The destination is of no use until
+ * then. Needs a job with metadata.
+ */
+int blockcopy_abort_tracking(struct blockcopy *bc, const char *name);
+
+/*
  * Put the source back as it was; the destination is then of no use (unless the job was finished).
  * Neither looks at the destination nor waits for it, so that it may be gone or hang, and works in
  * each state but pivoted. No job on the device: 0 when
@@ -210,6 +230,22 @@ int blockcopy_recover(struct blockcopy *bc, const char *name, unsigned int *ret_
 
 /* Give a plain disk or partition a dm device NAME, one linear line over the whole of it. */
 int blockcopy_attach(struct blockcopy *bc, const char *device, const char *name);
+/*
+ * Likewise for a device that is copied with metadata, as after a boot: that one of the two devices
+ * gets the name which has the data, as the metadata says. Where neither is what it says, or NAME is
+ * there and stands elsewhere, that is BLOCKCOPY_REFUSED. "@destination" and "@metadata" may be NULL.
+ * "@ret_new": NAME was not there before.
+ */
+int blockcopy_attach_job(struct blockcopy *bc, const char *device, const char *name,
+			 const char *destination, const char *metadata, bool *ret_new);
+/*
+ * Go on with the job that the metadata of the options knows, if it does, to that one of the two
+ * devices that it means: one that copied copies what may differ, or everything if the device was
+ * written to without it, and one that was finished tracks on. "@ret_has_job": NAME has a job now.
+ */
+int blockcopy_come_back(struct blockcopy *bc, const char *name, const char *device,
+			const char *destination, const struct blockcopy_options *options,
+			bool *ret_has_job);
 /*
  * Remove what blockcopy_attach() made, also after a pivot; refused while it is open or has a job.
  */
@@ -299,6 +335,16 @@ int blockcopy_metadata_read(struct blockcopy *bc, const char *device,
 			    struct blockcopy_metadata **ret_metadata);
 void blockcopy_metadata_free(struct blockcopy_metadata *md);
 
+/*
+ * Put a superblock back that blockcopy_metadata_superblock() gave, on a device that lost it or on a new
+ * one: the outcome of the job is known again, and everything counts as different. What carries
+ * anything, metadata included, is refused, unless forced.
+ */
+int blockcopy_metadata_restore(struct blockcopy *bc, const char *device, const char *superblock,
+			       bool force);
+/* The superblock as text, for that. */
+const char *blockcopy_metadata_superblock(const struct blockcopy_metadata *md);
+
 const char *blockcopy_metadata_uuid(const struct blockcopy_metadata *md);
 /* new, copying, pivoted, finished; detached: the job has ended, there is nothing to go on from. */
 const char *blockcopy_metadata_outcome(const struct blockcopy_metadata *md);
@@ -307,9 +353,11 @@ uint64_t blockcopy_metadata_sequence(const struct blockcopy_metadata *md);
 uint64_t blockcopy_metadata_instant(const struct blockcopy_metadata *md);	/* s since 1970 */
 uint64_t blockcopy_metadata_len(const struct blockcopy_metadata *md);
 uint64_t blockcopy_metadata_region_size(const struct blockcopy_metadata *md);
-/* "KIND:VALUE", what the devices are known by: dm-uuid, dm-name, wwid, serial, file or name. */
+/* "KIND:VALUE", what the devices are known by: dm-uuid, dm-name, wwid, serial, file, place or name. */
 const char *blockcopy_metadata_source(const struct blockcopy_metadata *md);
 uint64_t blockcopy_metadata_source_offset(const struct blockcopy_metadata *md);
+/* What the source stood on, if that was one device, else "". */
+const char *blockcopy_metadata_below(const struct blockcopy_metadata *md);
 const char *blockcopy_metadata_destination(const struct blockcopy_metadata *md);
 uint64_t blockcopy_metadata_destination_offset(const struct blockcopy_metadata *md);
 /* Copies of the superblock that are not good, of two: one may be, after a crash. */

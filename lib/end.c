@@ -6,7 +6,9 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "format-user.h"
 #include "internal.h"
+#include "metadata.h"
 
 /* How long a metadata device may take. */
 #define DETACH_MS	3000
@@ -48,10 +50,15 @@ static void detach_metadata(struct blockcopy *bc, const struct bcl_job *j)
 	if (bcl_job_message(bc, &j->dev, "detach") == 0)
 		while (!is_detached(bc, &j->dev) && bcl_now_ms() < until)
 			usleep(5000);
-	if (!is_detached(bc, &j->dev))
+	if (!is_detached(bc, &j->dev)) {
+		int r = bcl_distrust(j->dev.name);
+
 		bcl_log(bc, BLOCKCOPY_LOG_WARNING,
-			"%s: its metadata device %s does not answer, do not go on from it with "
-			"--sync bitmap", j->dev.name, j->args.metadata);
+			"%s: its metadata device %s does not answer, and cannot be gone on from%s%s",
+			j->dev.name, j->args.metadata,
+			r < 0 ? "; that could not be noted, do not try: " : "",
+			r < 0 ? strerror(-r) : "");
+	}
 	bcl_error_restore(bc, &saved);
 }
 
@@ -72,6 +79,43 @@ int bcl_end_on_source(struct blockcopy *bc, struct bcl_job *j)
 	return r;
 }
 
+/*
+ * With the swap the kernel stops trying to write down that the destination has the data now. Without
+ * that, the next boot would take the source for it.
+ */
+static int wait_recorded(struct blockcopy *bc, const struct bcl_job *j)
+{
+	int64_t until = bcl_now_ms() + DETACH_MS;
+
+	/* Written before the flip, or there is nothing to write on. */
+	if (!j->args.metadata || !strcmp(j->status.metadata, "ok"))
+		return 0;
+	for (;;) {
+		_cleanup_(bcl_destination_done) struct bcl_destination d = {};
+		_cleanup_(bcl_job_done) struct bcl_job now = {};
+		struct bc_format_super super;
+
+		/* One that has just answered can be read. */
+		if (bcl_job_read(bc, &j->dev, &now) == 1 &&
+		    !strcmp(now.status.metadata, "detached") &&
+		    bcl_destination_find(bc, j->args.metadata, &d) == 0 &&
+		    bcl_metadata_peek(bc, &d, &super) > 0 &&
+		    le32_to_cpu(super.outcome) == BC_OUTCOME_PIVOTED)
+			return 0;
+		if (bcl_now_ms() >= until)
+			break;
+		usleep(20000);
+	}
+	bcl_begin(bc);
+	if (bc->force)
+		return 0;
+	return bcl_fail(bc, BLOCKCOPY_FAILED, -ETIMEDOUT,
+			"%s: has pivoted to %s, but its metadata device %s does not take that; needed "
+			"it to, before the job goes (`blockcopy recover %s` tries again, with --force "
+			"it goes, and the metadata device must not be used at the next boot)",
+			j->dev.name, j->args.destination, j->args.metadata, j->dev.name);
+}
+
 int bcl_end_on_destination(struct blockcopy *bc, struct bcl_job *j)
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL, *unused = NULL;
@@ -81,6 +125,9 @@ int bcl_end_on_destination(struct blockcopy *bc, struct bcl_job *j)
 	bool has_helper = false;
 	int r;
 
+	r = wait_recorded(bc, j);
+	if (r < 0)
+		return r;
 	params = bcl_asprintf("%s %" PRIu64, j->args.destination, j->args.destination_offset);
 	if (!params || bcl_table_new(&t) < 0 ||
 	    bcl_table_add(t, 0, j->len, "linear", params) < 0)

@@ -50,6 +50,11 @@ void blockcopy_set_log(struct blockcopy *bc, blockcopy_log_fn fn, void *userdata
 	bc->log_data = userdata;
 }
 
+void blockcopy_set_force(struct blockcopy *bc, bool force)
+{
+	bc->force = force;
+}
+
 void blockcopy_set_cancel_fd(struct blockcopy *bc, int fd)
 {
 	bc->cancel_fd = fd;

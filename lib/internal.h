@@ -19,6 +19,7 @@ struct blockcopy {
 	blockcopy_log_fn log;
 	void *log_data;
 	int cancel_fd;
+	bool force;		/* blockcopy_set_force() */
 };
 
 /*
@@ -178,6 +179,47 @@ int bcl_info_from_job(struct blockcopy *bc, const struct bcl_job *j,
 int bcl_end_on_source(struct blockcopy *bc, struct bcl_job *j);
 /* Linear over the destination, helper away. The state is pivoted. */
 int bcl_end_on_destination(struct blockcopy *bc, struct bcl_job *j);
+
+/* ---- attach.c ---- */
+
+int bcl_attach_check_name(struct blockcopy *bc, const char *name);
+/* The uuid that the layer of this name has. NULL: no memory. */
+char *bcl_attach_uuid(const char *name);
+/*
+ * One linear line of "@len" sectors (0: all of it) from "@offset" on, over a device that nobody uses;
+ * one of device-mapper only if "@dm_ok".
+ */
+int bcl_attach(struct blockcopy *bc, const struct bcl_destination *d, const char *name,
+	       uint64_t len, uint64_t offset, bool dm_ok);
+
+/* ---- distrust.c ---- */
+
+/* What the metadata of that dm device says is not to be gone on from. Return: 0, -errno. */
+int bcl_distrust(const char *name);
+bool bcl_distrusted(const char *name);
+/* It is formatted anew. */
+void bcl_trust(const char *name);
+
+/* ---- start.c ---- */
+
+/* All of a start, under the lock. -ESTALE: there is no going on from that metadata. */
+int bcl_start(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *destination,
+	      const struct blockcopy_options *options);
+/* Drop the table that a start left which was killed before its resume. "@dev" is looked at again. */
+int bcl_start_drop_interrupted(struct blockcopy *bc, struct bcl_dm_info *dev);
+
+/* ---- tracking.c: jobs that stay when they do not copy ---- */
+
+/* Can it go on tracking? Return: 0, or -EINVAL when it keeps no metadata, or that has failed. */
+int bcl_tracking_check(struct blockcopy *bc, const struct bcl_job *j);
+/* Finished, and meant to stay as far as one can tell. */
+bool bcl_is_tracking(const struct bcl_job *j);
+/*
+ * If the options say "bitmap" and the device has a job that tracks only, let it copy again; the
+ * caller holds the lock. Return: 1 it does, 0 there is none, -errno.
+ */
+int bcl_tracking_go_on(struct blockcopy *bc, struct bcl_dm_info *dev, const char *destination,
+		       const struct blockcopy_options *o);
 
 /* ---- events.c ---- */
 

@@ -12,6 +12,7 @@ type blockcopy_metadata_##name(const struct blockcopy_metadata *md) \
 	return md->name; \
 }
 
+GETTER(const char *, superblock)
 GETTER(const char *, uuid)
 GETTER(const char *, outcome)
 GETTER(uint64_t, generation)
@@ -21,6 +22,7 @@ GETTER(uint64_t, len)
 GETTER(uint64_t, region_size)
 GETTER(const char *, source)
 GETTER(uint64_t, source_offset)
+GETTER(const char *, below)
 GETTER(const char *, destination)
 GETTER(uint64_t, destination_offset)
 GETTER(unsigned int, bad_slots)

@@ -80,7 +80,6 @@ static int write_super(struct blockcopy *bc, const struct medium *m, struct bc_f
 {
 	uint64_t slot = le64_to_cpu(super->sequence) % BC_FORMAT_SUPER_SLOTS;
 
-	super->instant = cpu_to_le64((uint64_t)time(NULL));
 	bc_format_seal_super(super);
 	memcpy(m->memory, super, BLOCK);
 	if (pwrite(m->fd, m->memory, BLOCK, slot * BLOCK) != BLOCK)
@@ -110,40 +109,6 @@ static int need_super(struct blockcopy *bc, const struct medium *m)
 			 bc_format_verdicts[m->verdict]);
 }
 
-/*
- * What a device is, in a word that outlives a reboot; its name where nothing does. A partition is
- * that of its disk.
- */
-static void identity_of(dev_t dev, char ret[BC_FORMAT_IDENTITY_SIZE])
-{
-	static const struct {
-		const char *attribute, *kind;
-	} sources[] = {
-		{ "dm/uuid", "dm-uuid" },
-		{ "dm/name", "dm-name" },
-		{ "wwid", "wwid" },
-		{ "serial", "serial" },
-		{ "device/wwid", "wwid" },
-		{ "device/serial", "serial" },
-		{ "loop/backing_file", "file" },
-	};
-	_cleanup_free_ char *value = NULL, *partition = NULL;
-	const char *kind = NULL;
-	dev_t disk = dev;
-
-	if (bcl_sysfs_is_partition(dev) && bcl_sysfs_whole(dev, &disk) == 0)
-		(void)bcl_sysfs_read(dev, "partition", &partition);
-	for (size_t i = 0; i < ELEMENTSOF(sources) && !kind; i++) {
-		free(TAKE_PTR(value));
-		if (bcl_sysfs_read(disk, sources[i].attribute, &value) == 0 && *value)
-			kind = sources[i].kind;
-	}
-	if (!kind && bcl_sysfs_name(disk, &value) == 0)
-		kind = "name";
-	snprintf(ret, BC_FORMAT_IDENTITY_SIZE, "%s:%s%s%s", kind ? kind : "none", value ? value : "",
-		 partition ? "#" : "", partition ? partition : "");
-}
-
 static void fill_leg(struct bc_format_leg *leg, dev_t dev, uint64_t offset)
 {
 	uint64_t sectors = 0;
@@ -151,7 +116,7 @@ static void fill_leg(struct bc_format_leg *leg, dev_t dev, uint64_t offset)
 	(void)bcl_sysfs_read_u64(dev, "size", &sectors);
 	leg->offset = cpu_to_le64(offset);
 	leg->size = cpu_to_le64(sectors);
-	identity_of(dev, leg->identity);
+	bcl_identity_of(dev, leg->identity);
 }
 
 static void fill(struct bc_format_super *super, const struct bcl_job_identity *id)
@@ -161,6 +126,59 @@ static void fill(struct bc_format_super *super, const struct bcl_job_identity *i
 	super->region_sectors = cpu_to_le32((uint32_t)id->region_sectors);
 	fill_leg(&super->source, id->source, id->source_offset);
 	fill_leg(&super->destination, id->destination, 0);
+	if (id->below)
+		bcl_identity_of(id->below, super->below);
+}
+
+static bool is_zero(const void *p, size_t n)
+{
+	const unsigned char *c = p;
+
+	while (n && !*c)
+		c++, n--;
+	return !n;
+}
+
+/* When the kernel began, of one without sysctl. */
+static void get_boot_time(uint8_t ret[16])
+{
+	FILE *f = fopen("/proc/stat", "re");
+	char line[256];
+	uint64_t t;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "btime %" SCNu64, &t) == 1)
+			memcpy(ret, &t, sizeof(t));
+	if (f)
+		fclose(f);
+}
+
+/* Sixteen bytes that no other boot has; zeroes if there are none. */
+static void get_boot_id(uint8_t ret[16])
+{
+	_cleanup_free_ char *line = NULL;
+	size_t n = 0;
+
+	memset(ret, 0, 16);
+	if (bcl_read_line("/proc/sys/kernel/random/boot_id", &line) < 0) {
+		get_boot_time(ret);
+		return;
+	}
+	for (const char *c = line; *c && n < 16; c++) {
+		if (*c == '-')
+			continue;
+		if (sscanf(c, "%2hhx", &ret[n++]) != 1)
+			break;
+		c++;
+	}
+}
+
+static bool of_this_boot(const struct bc_format_super *super)
+{
+	uint8_t now[16];
+
+	get_boot_id(now);
+	return !is_zero(now, sizeof(now)) && !memcmp(super->boot_id, now, sizeof(now));
 }
 
 int bcl_metadata_check_device(struct blockcopy *bc, const struct bcl_destination *d,
@@ -195,7 +213,7 @@ static int check_ended(struct blockcopy *bc, const struct medium *m,
 	switch (le32_to_cpu(found->outcome)) {
 	case BC_OUTCOME_PIVOTED:
 		if (id->below)
-			identity_of(id->below, below);
+			bcl_identity_of(id->below, below);
 		if (!strcmp(below, found->destination.identity))
 			return 0;
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EEXIST,
@@ -235,6 +253,16 @@ static int check_empty(struct blockcopy *bc, const struct medium *m)
 	return 0;
 }
 
+/* With that, no block of the bitmap that was written before is this job's. */
+static int new_uuid(struct blockcopy *bc, struct bc_format_super *super)
+{
+	if (getrandom(super->uuid, sizeof(super->uuid), 0) != sizeof(super->uuid))
+		return bcl_fail(bc, BLOCKCOPY_FAILED, -EIO, "no random numbers for a uuid");
+	super->uuid[6] = (super->uuid[6] & 0x0f) | 0x40;
+	super->uuid[8] = (super->uuid[8] & 0x3f) | 0x80;
+	return 0;
+}
+
 int bcl_metadata_format(struct blockcopy *bc, const struct bcl_destination *d,
 			const struct bcl_job_identity *id, bool force)
 {
@@ -255,11 +283,11 @@ int bcl_metadata_format(struct blockcopy *bc, const struct bcl_destination *d,
 
 	fill(&super, id);
 	super.generation = cpu_to_le64(1);
-	if (getrandom(super.uuid, sizeof(super.uuid), 0) != sizeof(super.uuid))
-		return bcl_fail(bc, BLOCKCOPY_FAILED, -EIO, "no random numbers for a uuid");
-	super.uuid[6] = (super.uuid[6] & 0x0f) | 0x40;
-	super.uuid[8] = (super.uuid[8] & 0x3f) | 0x80;
+	r = new_uuid(bc, &super);
+	if (r < 0)
+		return r;
 	super.sequence = cpu_to_le64(sequence);
+	super.instant = cpu_to_le64((uint64_t)time(NULL));
 	return write_both(bc, &m, &super);
 }
 
@@ -323,12 +351,55 @@ int bcl_metadata_check_job(struct blockcopy *bc, const struct bcl_destination *d
 				"%s: found the metadata of a job to \"%s\", needed \"%s\" at the "
 				"same size and offset", d->path, found->destination.identity,
 				wanted.destination.identity);
+	if (strcmp(found->below, wanted.below))
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
+				"%s: found the metadata of a job whose source stood on \"%s\", needed "
+				"\"%s\"", d->path, found->below, wanted.below);
 	outcome = le32_to_cpu(found->outcome);
 	if (outcome == BC_OUTCOME_DETACHED)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -ESTALE,
 				"%s: found a job that has ended, nobody knows what was written since; "
 				"needed one to go on from (start without --sync bitmap)", d->path);
+	if (found->untracked && !of_this_boot(found))
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -ESTALE,
+				"%s: found that the device was set up without its job in an earlier "
+				"boot, nobody knows what was written then; needed one that was tracked "
+				"(start without --sync bitmap)", d->path);
 	return check_unwritten(bc, id->source);
+}
+
+int bcl_metadata_peek(struct blockcopy *bc, const struct bcl_destination *d,
+		      struct bc_format_super *ret)
+{
+	_cleanup_(medium_done) struct medium m = { .fd = -1 };
+	int r = medium_open(bc, d->path, O_RDONLY, &m);
+
+	if (r < 0)
+		return r;
+	if (m.slot < 0)
+		return is_zero(m.slots, sizeof(m.slots)) ? 0 : need_super(bc, &m);
+	*ret = m.slots[m.slot];
+	return 1;
+}
+
+int bcl_metadata_set_untracked(struct blockcopy *bc, const struct bcl_destination *d, bool again)
+{
+	_cleanup_(medium_done) struct medium m = { .fd = -1 };
+	struct bc_format_super super;
+	int r = medium_open(bc, d->path, O_RDWR | O_EXCL, &m);
+
+	if (r == 0)
+		r = need_super(bc, &m);
+	if (r < 0)
+		return r;
+	super = m.slots[m.slot];
+	if (!again && super.untracked && of_this_boot(&super))
+		return 0;
+	if (super.untracked)
+		super.generation = cpu_to_le64(le64_to_cpu(super.generation) + 1);
+	super.untracked = cpu_to_le32(1);
+	get_boot_id(super.boot_id);
+	return write_both(bc, &m, &super);
 }
 
 /*
@@ -339,6 +410,8 @@ static void take_super(struct blockcopy_metadata *md, const struct bc_format_sup
 {
 	const unsigned char *u = s->uuid;
 
+	for (size_t i = 0; i < BCL_SUPER_USED; i++)
+		sprintf(md->superblock + 2 * i, "%02x", ((const unsigned char *)s)[i]);
 	snprintf(md->uuid, sizeof(md->uuid),
 		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
 		 u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
@@ -353,6 +426,7 @@ static void take_super(struct blockcopy_metadata *md, const struct bc_format_sup
 	md->destination_offset = le64_to_cpu(s->destination.offset) * 512;
 	memcpy(md->source, s->source.identity, sizeof(md->source));
 	memcpy(md->destination, s->destination.identity, sizeof(md->destination));
+	memcpy(md->below, s->below, sizeof(md->below));
 }
 
 static uint64_t intent_of(const struct bc_format_block *block, uint64_t regions)
@@ -463,4 +537,69 @@ int blockcopy_metadata_read(struct blockcopy *bc, const char *device,
 		return r;
 	*ret = TAKE_PTR(md);
 	return 0;
+}
+
+static int parse_super(struct blockcopy *bc, const char *text, struct bc_format_super *ret)
+{
+	unsigned char *to = (unsigned char *)ret;
+	enum bc_format_verdict verdict;
+
+	*ret = (struct bc_format_super) {};
+	if (strlen(text) != 2 * BCL_SUPER_USED)
+		return bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
+				"superblock: found %zu characters, needed %d", strlen(text),
+				2 * BCL_SUPER_USED);
+	for (size_t i = 0; i < BCL_SUPER_USED; i++)
+		if (sscanf(text + 2 * i, "%2hhx", &to[i]) != 1)
+			return bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
+					"superblock: found no number at character %zu", 2 * i);
+	verdict = bc_format_check_super(ret);
+	return verdict == BC_FORMAT_GOOD ? 0 :
+		bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL, "superblock: found %s, needed a good one",
+			 bc_format_verdicts[verdict]);
+}
+
+int blockcopy_metadata_restore(struct blockcopy *bc, const char *device, const char *superblock,
+			       bool force)
+{
+	_cleanup_(bcl_destination_done) struct bcl_destination d = {};
+	_cleanup_(medium_done) struct medium m = { .fd = -1 };
+	struct bc_format_super super;
+	struct bcl_job_identity id;
+	int r;
+
+	bcl_begin(bc);
+	r = parse_super(bc, superblock, &super);
+	if (r == 0)
+		r = bcl_destination_find(bc, device, &d);
+	if (r < 0)
+		return r;
+	id = (struct bcl_job_identity) {
+		.len = le64_to_cpu(super.len),
+		.region_sectors = le32_to_cpu(super.region_sectors),
+	};
+	r = bcl_metadata_check_device(bc, &d, &id);
+	if (r == 0)
+		r = medium_open(bc, d.path, O_RDWR | O_EXCL, &m);
+	if (r < 0)
+		return r;
+	if (m.slot >= 0 && !force)
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EEXIST,
+				"%s: found good metadata of a job that is %s, needed none (--force "
+				"overwrites)", d.path,
+				bc_outcome_names[le32_to_cpu(m.slots[m.slot].outcome)]);
+	if (m.slot < 0 && m.verdict == BC_FORMAT_NOT_OURS && !force)
+		r = check_empty(bc, &m);
+	if (r == 0 && le32_to_cpu(super.outcome) != BC_OUTCOME_PIVOTED && !force)
+		r = bcl_fail(bc, BLOCKCOPY_REFUSED, -ESTALE,
+			     "superblock: found a job that is %s, which says that the data is on "
+			     "\"%s\"; needed one that has pivoted (--force, if that is still so)",
+			     bc_outcome_names[le32_to_cpu(super.outcome)], super.below);
+	if (r == 0)
+		r = new_uuid(bc, &super);
+	if (r < 0)
+		return r;
+	if (m.slot >= 0 && le64_to_cpu(m.slots[m.slot].sequence) > le64_to_cpu(super.sequence))
+		super.sequence = m.slots[m.slot].sequence;
+	return write_both(bc, &m, &super);
 }

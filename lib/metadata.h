@@ -6,16 +6,27 @@
 #include "bc-format.h"
 #include "internal.h"
 
+/* Of the superblock, version 1; what follows is zero. */
+#define BCL_SUPER_USED 1024
+
 /* What is on one, as the public calls show it. */
 struct blockcopy_metadata {
+	char superblock[2 * BCL_SUPER_USED + 1];	/* hexadecimal */
 	char uuid[37];
 	const char *outcome;
 	uint64_t generation, sequence, len, region_size, instant;
 	uint64_t source_offset, destination_offset;
 	char source[BC_FORMAT_IDENTITY_SIZE], destination[BC_FORMAT_IDENTITY_SIZE];
+	char below[BC_FORMAT_IDENTITY_SIZE];
 	uint64_t blocks, bad_blocks, intent_bytes;
 	unsigned int bad_slots;
 };
+
+/*
+ * What a device is, in a word that outlives a reboot; its name where nothing does. A partition is
+ * that of its disk.
+ */
+void bcl_identity_of(dev_t dev, char ret[BC_FORMAT_IDENTITY_SIZE]);
 
 /* What a job is known by when it comes back. */
 struct bcl_job_identity {
@@ -38,6 +49,20 @@ int bcl_metadata_format(struct blockcopy *bc, const struct bcl_destination *d,
 /* Is it the metadata of this job, with something to go on from? Return: 0, -errno. */
 int bcl_metadata_check_job(struct blockcopy *bc, const struct bcl_destination *d,
 			   const struct bcl_job_identity *id);
+
+/*
+ * The superblock in force. Return: 1 it is there, 0 there are zeroes, -errno (what is neither is
+ * BLOCKCOPY_REFUSED).
+ */
+int bcl_metadata_peek(struct blockcopy *bc, const struct bcl_destination *d,
+		      struct bc_format_super *ret);
+
+/*
+ * The device is set up without its job: now if "@again", else maybe a while ago in this boot. What is
+ * written until the job comes, the kernel counts. When it happens twice without a job in between,
+ * nobody knows any more: a new generation, everything is dirty.
+ */
+int bcl_metadata_set_untracked(struct blockcopy *bc, const struct bcl_destination *d, bool again);
 
 /* Big enough, writable, not a leg nor in use? */
 int bcl_metadata_check_device(struct blockcopy *bc, const struct bcl_destination *d,

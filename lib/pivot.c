@@ -10,17 +10,35 @@ struct how {
 	const char *verb;
 	enum blockcopy_state done;
 	enum blockcopy_state wrong;
+	int (*check)(struct blockcopy *bc, const struct bcl_job *j);	/* before, may be NULL */
 	int (*end)(struct blockcopy *bc, struct bcl_job *j);
 };
 
+/* Can it be written down what is about to become of the job? */
+static int check_record(struct blockcopy *bc, const struct bcl_job *j)
+{
+	if (!j->args.metadata || !strcmp(j->status.metadata, "ok") ||
+	    !strcmp(j->status.metadata, "detached") || bc->force)
+		return 0;
+	return bcl_fail(bc, BLOCKCOPY_REFUSED, -EIO,
+			"%s: found its metadata device %s %s, needed it to take the record: at the next "
+			"boot it would say what is not true any more (--force goes on without; do not use "
+			"it then)", j->dev.name, j->args.metadata, j->status.metadata);
+}
+
 static const struct how how_pivot = {
 	"complete", "pivot", BLOCKCOPY_STATE_ID_PIVOTED, BLOCKCOPY_STATE_ID_FINISHED,
-	bcl_end_on_destination,
+	check_record, bcl_end_on_destination,
 };
 
 static const struct how how_finish = {
 	"finish", "finish", BLOCKCOPY_STATE_ID_FINISHED, BLOCKCOPY_STATE_ID_PIVOTED,
-	bcl_end_on_source,
+	check_record, bcl_end_on_source,
+};
+
+static const struct how how_finish_tracking = {
+	"finish", "finish", BLOCKCOPY_STATE_ID_FINISHED, BLOCKCOPY_STATE_ID_PIVOTED,
+	bcl_tracking_check, NULL,
 };
 
 static int not_ready(struct blockcopy *bc, const struct how *how, const struct bcl_job *j)
@@ -37,10 +55,10 @@ static int not_ready(struct blockcopy *bc, const struct how *how, const struct b
 static int done_the_other_way(struct blockcopy *bc, const struct how *how, const struct bcl_job *j)
 {
 	return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EALREADY,
-			"%s: found the job %s already, needed it ready to %s; `blockcopy recover "
+			"%s: found the job %s already, needed it ready to %s; `blockcopy %s "
 			"%s` takes it down",
 			j->dev.name, bcl_state_to_string(j->status.state), how->verb,
-			j->dev.name);
+			bcl_is_tracking(j) ? "abort" : "recover", j->dev.name);
 }
 
 /* Limits of the destination, where both legs have some to compare. */
@@ -96,6 +114,8 @@ static int complete(struct blockcopy *bc, const struct how *how, const char *nam
 				BLOCKCOPY_HOLD_MS_MIN, BLOCKCOPY_HOLD_MS_MAX);
 	/* Held to the end, so that no abort comes between the switch and the swap. */
 	r = bcl_job_lock(bc, name, &before, &lock);
+	if (r == 0 && how->check)
+		r = how->check(bc, &before);
 	if (r == 0)
 		r = request(bc, how, &before, max_blackout_ms);
 	if (r == 0)
@@ -112,7 +132,7 @@ static int complete(struct blockcopy *bc, const struct how *how, const char *nam
 				after.dev.name, how->verb, after.status.error, bcl_job_why(&after),
 				bcl_state_to_string(after.status.state),
 				(unsigned long long)after.status.blackout_us, max_blackout_ms);
-	r = how->end(bc, &after);
+	r = how->end ? how->end(bc, &after) : how->check(bc, &after);
 	if (r < 0)
 		return r;
 	*ret_blackout_us = after.status.blackout_us;
@@ -129,4 +149,10 @@ int blockcopy_finish(struct blockcopy *bc, const char *name, unsigned int max_bl
 		     uint64_t *ret_blackout_us)
 {
 	return complete(bc, &how_finish, name, max_blackout_ms, ret_blackout_us);
+}
+
+int blockcopy_finish_tracking(struct blockcopy *bc, const char *name, unsigned int max_blackout_ms,
+			      uint64_t *ret_blackout_us)
+{
+	return complete(bc, &how_finish_tracking, name, max_blackout_ms, ret_blackout_us);
 }

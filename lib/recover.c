@@ -9,11 +9,13 @@
  *	abort		the source table in the inactive slot		clears it, the job goes on
  *	pivot, finish	a job that is completing			waits for its end
  *	pivot		a job that is pivoted				linear over the destination
- *	finish		a job that is finished				the source table
+ *	finish		a job that is finished				the source table, unless it
+ *									may be meant to track
  *	any end		the plain table, and the helper			removes the helper
  *	anything	a udev cookie					removes it
  *
- * A job that copies, is ready or failed is nobody's leftover.
+ * A job that copies, is ready or failed is nobody's leftover, nor is one that is finished and has
+ * metadata: `blockcopy abort` ends it.
  */
 #include "cookie.h"
 #include "internal.h"
@@ -106,6 +108,9 @@ static int recover_job(struct blockcopy *bc, const struct bcl_dm_info *dev, unsi
 		if (r == 0)
 			bcl_log(bc, BLOCKCOPY_LOG_INFO, "%s: completed the pivot to %s", dev->name,
 				j.args.destination);
+	} else if (bcl_is_tracking(&j)) {
+		/* Meant to stay, or a finish that was interrupted: then finish or abort again. */
+		return 1;
 	} else if (j.status.state == BLOCKCOPY_STATE_ID_FINISHED) {
 		r = bcl_end_on_source(bc, &j);
 		if (r == 0)

@@ -52,6 +52,7 @@ static int fill_args(struct blockcopy *bc, struct plan *p, const struct blockcop
 	a->write_timeout_set = from->write_timeout_set;
 	a->write_timeout = from->write_timeout;
 	a->paused = from->paused;
+	a->finished = from->finished;
 	a->destination = bcl_asprintf("%u:%u",
 				      major(p->destination.dev), minor(p->destination.dev));
 	if (!a->destination || copy_word(&a->copy_mode, from->copy_mode) < 0 ||
@@ -157,6 +158,11 @@ static int find_metadata(struct blockcopy *bc, struct plan *p, const struct bloc
 	p->args.metadata = bcl_asprintf("%u:%u", major(p->metadata.dev), minor(p->metadata.dev));
 	if (!p->args.metadata)
 		return bcl_oom(bc);
+	if (goes_on(p) && bcl_distrusted(p->dev.name))
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -ESTALE,
+				"%s: found a job that ended when this did not answer, nobody knows what "
+				"was written since; needed one that was tracked (start without --sync "
+				"bitmap)", p->metadata.path);
 	return goes_on(p) ? bcl_metadata_check_job(bc, &p->metadata, &id) :
 			    bcl_metadata_check_device(bc, &p->metadata, &id);
 }
@@ -269,7 +275,7 @@ static const struct blockcopy_options defaults = {
  * the destination. Nothing else is looked at before it is gone; a job that is live is not our
  * affair.
  */
-static int drop_interrupted(struct blockcopy *bc, struct bcl_dm_info *dev)
+int bcl_start_drop_interrupted(struct blockcopy *bc, struct bcl_dm_info *dev)
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *live = NULL;
 	int r;
@@ -284,28 +290,47 @@ static int drop_interrupted(struct blockcopy *bc, struct bcl_dm_info *dev)
 	return r < 0 ? r : 0;
 }
 
-int blockcopy_start(struct blockcopy *bc, const char *name, const char *destination,
-		    const struct blockcopy_options *options)
+int bcl_start(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *destination,
+	      const struct blockcopy_options *options)
 {
 	_cleanup_(plan_done) struct plan p = {};
-	_cleanup_close_ int lock = -1;
-	struct bcl_dm_info dev;
 	int r;
 
-	bcl_begin(bc);
-	r = bcl_device_lock(bc, name, &dev, &lock);
-	if (r == 0)
-		r = drop_interrupted(bc, &dev);
-	if (r == 0)
-		r = make_plan(bc, &dev, destination, options ? options : &defaults, &p);
+	r = make_plan(bc, dev, destination, options, &p);
 	if (r == 0)
 		r = check_module(bc);
 	if (r == 0 && p.has_metadata && !goes_on(&p)) {
 		struct bcl_job_identity id = identity(&p);
 
 		r = bcl_metadata_format(bc, &p.metadata, &id, options->force);
+		if (r == 0)
+			bcl_trust(dev->name);
 	}
-	return r < 0 ? r : insert(bc, &p);
+	if (r == 0)
+		r = insert(bc, &p);
+	if (r == 0)
+		bcl_sysfs_changed(p.destination.dev);
+	return r;
+}
+
+int blockcopy_start(struct blockcopy *bc, const char *name, const char *destination,
+		    const struct blockcopy_options *options)
+{
+	_cleanup_close_ int lock = -1;
+	struct bcl_dm_info dev;
+	int r;
+
+	bcl_begin(bc);
+	if (!options)
+		options = &defaults;
+	r = bcl_device_lock(bc, name, &dev, &lock);
+	if (r == 0)
+		r = bcl_start_drop_interrupted(bc, &dev);
+	if (r == 0)
+		r = bcl_tracking_go_on(bc, &dev, destination, options);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	return bcl_start(bc, &dev, destination, options);
 }
 
 /* Print the plan with names where numbers are not known yet. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -76,6 +77,16 @@ int bcl_sysfs_queue_u64(dev_t dev, const char *attribute, uint64_t *ret)
 	int r = bcl_sysfs_queue(dev, attribute, &line);
 
 	return r < 0 ? r : bcl_parse_u64(line, ret);
+}
+
+void bcl_sysfs_changed(dev_t dev)
+{
+	_cleanup_free_ char *file = bcl_asprintf("/sys/dev/block/%u:%u/uevent", major(dev),
+						 minor(dev));
+	_cleanup_close_ int fd = file ? open(file, O_WRONLY | O_CLOEXEC) : -1;
+
+	if (fd >= 0 && write(fd, "change", 6) < 0)
+		return;
 }
 
 int bcl_sysfs_name(dev_t dev, char **ret)

@@ -19,6 +19,12 @@ int bcl_sysfs_read_u64(dev_t dev, const char *attribute, uint64_t *ret);
 int bcl_sysfs_queue(dev_t dev, const char *attribute, char **ret);
 int bcl_sysfs_queue_u64(dev_t dev, const char *attribute, uint64_t *ret);
 
+/*
+ * Have udev look at it again: that it has got another holder raises no event, and links to file
+ * systems on it may not be its own any more. What fails is not told.
+ */
+void bcl_sysfs_changed(dev_t dev);
+
 /* "sda1". */
 int bcl_sysfs_name(dev_t dev, char **ret);
 bool bcl_sysfs_is_partition(dev_t dev);

@@ -4,7 +4,7 @@
 lib-cflags := -D_GNU_SOURCE -I$(TOP)/lib -I$(TOP)/kmod
 
 TESTS += test-lib-table test-lib-status test-lib-util test-lib-options test-lib-size \
-	 test-lib-job test-lib-format test-ctl-options test-ctl-background
+	 test-lib-job test-lib-format test-ctl-options test-ctl-background test-ctl-tab
 
 # What the library shares with the kernel.
 test-lib-format-src := tests/unit/test-lib-format.c kmod/bc-format.c
@@ -26,12 +26,15 @@ test-lib-size-src := tests/unit/test-lib-size.c ctl/size.c
 test-lib-size-cflags := $(lib-cflags) -I$(TOP)/ctl
 
 # What talks to the kernel is in the test.
-test-ctl-options-src := tests/unit/test-ctl-options.c ctl/options.c ctl/settings.c ctl/size.c \
+test-ctl-options-src := tests/unit/test-ctl-options.c ctl/options.c ctl/settings.c ctl/size.c ctl/tab.c \
 			lib/handle.c lib/table.c lib/util.c
 test-ctl-options-cflags := $(lib-cflags) -I$(TOP)/ctl
 
 test-ctl-background-src := tests/unit/test-ctl-background.c ctl/background.c
 test-ctl-background-cflags := $(lib-cflags) -I$(TOP)/ctl
+
+test-ctl-tab-src := tests/unit/test-ctl-tab.c ctl/tab.c
+test-ctl-tab-cflags := $(lib-cflags) -I$(TOP)/ctl
 
 test-lib-job-src := tests/unit/test-lib-job.c lib/events.c lib/pivot.c lib/info.c lib/handle.c \
 		    lib/status.c lib/table.c lib/util.c lib/metadata-info.c ctl/json.c
