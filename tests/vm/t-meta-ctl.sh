@@ -44,7 +44,7 @@ refuses 3 "" blockcopy start "$vm" "$dst" --metadata /dev/no-such-device
 mkfs.ext4 -q -O ^has_journal "$meta"
 refuses 6 "ext4 file system" blockcopy start "$vm" "$dst" --metadata "$meta"
 refuses 6 "needed the metadata of a copy job" blockcopy metadata check "$meta"
-refuses 2 "format, check or dump" blockcopy metadata frob "$meta"
+refuses 2 "format, check, dump or restore" blockcopy metadata frob "$meta"
 refuses 2 "one DEVICE" blockcopy metadata dump "$meta" "$vm"
 expect "table" "$(dmsetup table "$vm" | cut -d ' ' -f 3)" linear
 wipefs -aq "$meta"
