@@ -212,6 +212,8 @@ int bcl_start_drop_interrupted(struct blockcopy *bc, struct bcl_dm_info *dev);
 
 /* Can it go on tracking? Return: 0, or -EINVAL when it keeps no metadata, or that has failed. */
 int bcl_tracking_check(struct blockcopy *bc, const struct bcl_job *j);
+/* It has just finished, and stays. */
+int bcl_tracking_begin(struct blockcopy *bc, struct bcl_job *j);
 /* Finished, and meant to stay as far as one can tell. */
 bool bcl_is_tracking(const struct bcl_job *j);
 /*

@@ -38,7 +38,7 @@ static const struct how how_finish = {
 
 static const struct how how_finish_tracking = {
 	"finish", "finish", BLOCKCOPY_STATE_ID_FINISHED, BLOCKCOPY_STATE_ID_PIVOTED,
-	bcl_tracking_check, NULL,
+	bcl_tracking_check, bcl_tracking_begin,
 };
 
 static int not_ready(struct blockcopy *bc, const struct how *how, const struct bcl_job *j)
@@ -132,7 +132,7 @@ static int complete(struct blockcopy *bc, const struct how *how, const char *nam
 				after.dev.name, how->verb, after.status.error, bcl_job_why(&after),
 				bcl_state_to_string(after.status.state),
 				(unsigned long long)after.status.blackout_us, max_blackout_ms);
-	r = how->end ? how->end(bc, &after) : how->check(bc, &after);
+	r = how->end(bc, &after);
 	if (r < 0)
 		return r;
 	*ret_blackout_us = after.status.blackout_us;

@@ -4,6 +4,10 @@
  * and tracks what is written. Its destination stays claimed, so that nobody writes there. A later
  * start with "bitmap" gives it a table that copies again; what differs is in the metadata.
  */
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
 #include "internal.h"
 
 int bcl_tracking_check(struct blockcopy *bc, const struct bcl_job *j)
@@ -14,6 +18,28 @@ int bcl_tracking_check(struct blockcopy *bc, const struct bcl_job *j)
 			"%s: found a job %s, needed one that keeps metadata to go on tracking",
 			j->dev.name,
 			j->args.metadata ? "whose metadata has failed" : "without metadata");
+}
+
+/*
+ * The destination stays open, and with that what was read of it before it was a copy stays in the page
+ * cache, where udev's probes leave it. Who reads the copy is not to get that.
+ */
+int bcl_tracking_begin(struct blockcopy *bc, struct bcl_job *j)
+{
+	_cleanup_(bcl_destination_done) struct bcl_destination d = {};
+	_cleanup_close_ int fd = -1;
+	int r = bcl_tracking_check(bc, j);
+
+	if (r == 0)
+		r = bcl_destination_find(bc, j->args.destination, &d);
+	if (r < 0)
+		return r;
+	fd = open(d.path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, BLKFLSBUF, 0) < 0)
+		return bcl_fail(bc, BLOCKCOPY_FAILED, -errno,
+				"%s: is a finished copy, but its cached pages cannot be dropped: %s",
+				d.path, strerror(errno));
+	return 0;
 }
 
 bool bcl_is_tracking(const struct bcl_job *j)

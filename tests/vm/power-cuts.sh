@@ -55,6 +55,7 @@ verify() {
 }
 
 legs_equal() {
+	blockdev --flushbufs "$src" "$dst"
 	cmp "$src" "$dst" || fail "the legs differ"
 	verify "$dst"
 }

@@ -41,6 +41,9 @@ finished() {
 }
 
 check "lost at half of it: the other half is copied"
+# Somebody has the destination open, and the page cache has what was there before.
+exec 7< "$dst"
+head -c 64k <&7 > /dev/null
 # As fast as a copy of ten seconds.
 start --copy-mode background --bandwidth $((size / 10)) --bytes
 wait_for 120 status_above "$vm" copied_bytes $((size / 2))
@@ -55,6 +58,8 @@ check "finished, and tracked on"
 wait_for 30 is_clear
 blockcopy finish "$vm" --keep-tracking > /dev/null
 finished || fail "state: $(info "$vm" state)"
+cmp -n 65536 <(head -c 64k "$src_disk") <(head -c 64k "$dst") || fail "the copy shows what was there before"
+exec 7<&-
 said "Nothing to recover" blockcopy recover "$vm"
 finished || fail "state: $(info "$vm" state)"
 refuses 4 "found a job on it already" blockcopy metadata format "$meta" "$vm" "$other"

@@ -35,6 +35,7 @@ clean() {
 	[ "$(blockcopy info --json vm-1 | jq .dirty_bytes)" = 0 ]
 }
 within 30 clean
+blockdev --flushbufs $id-SRC $id-DST
 cmp $id-SRC $id-DST || state "the legs differ"
 systemctl is-active blockcopy.target || state "no target"
 
