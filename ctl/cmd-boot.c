@@ -151,6 +151,38 @@ static int each(struct ctl *c, FILE *f, const char *file,
 	return status;
 }
 
+/*
+ * Metadata that fails keeps what was true before, and may answer again after a crash: that it is not to be
+ * believed then is noted as soon as it happens. Ends with a signal.
+ */
+static int watch(struct ctl *c)
+{
+	struct blockcopy_monitor *m;
+	int r;
+
+	if (blockcopy_monitor_new(c->bc, NULL, &m) < 0)
+		return failed(c);
+	for (;;) {
+		enum blockcopy_change change;
+		struct blockcopy_info *i;
+
+		r = blockcopy_monitor_next(m, -1, &change, &i);
+		if (r < 0)
+			break;
+		if (change != BLOCKCOPY_CHANGE_ENDED &&
+		    !strcmp(blockcopy_info_metadata(i), "failed")) {
+			if (blockcopy_distrust(c->bc, blockcopy_info_name(i)) < 0)
+				failed(c);
+			else
+				printf("%s: its metadata has failed, noted\n", blockcopy_info_name(i));
+			fflush(stdout);
+		}
+		blockcopy_info_free(i);
+	}
+	blockcopy_monitor_free(m);
+	return failed(c);
+}
+
 int cmd_boot(struct ctl *c)
 {
 	static const struct {
@@ -161,6 +193,8 @@ int cmd_boot(struct ctl *c)
 	FILE *f;
 	int status;
 
+	if (!strcmp(c->arg[0], "watch"))
+		return watch(c);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
 		if (strcmp(c->arg[0], verbs[i].verb))
 			continue;
@@ -171,5 +205,5 @@ int cmd_boot(struct ctl *c)
 		fclose(f);
 		return status;
 	}
-	return complain(BLOCKCOPY_USAGE, "boot %s: needed attach, resume or list", c->arg[0]);
+	return complain(BLOCKCOPY_USAGE, "boot %s: needed attach, resume, list or watch", c->arg[0]);
 }

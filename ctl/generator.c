@@ -208,7 +208,9 @@ int main(int argc, char **argv)
 	}
 	tab_entry_done(&e);
 	fclose(f);
-	if (any)
+	if (any) {
 		wanted("multi-user.target", "blockcopy.target", "blockcopy.target");
+		wanted("blockcopy.target", "blockcopy-watch.service", "blockcopy-watch.service");
+	}
 	return status;
 }

@@ -173,7 +173,7 @@ static void completion_begin(struct work_struct *work)
 	mutex_unlock(&job->lock);
 }
 
-int bc_complete(struct bc_job *job, bool pivot, unsigned int ms)
+int bc_complete(struct bc_job *job, bool pivot, unsigned int ms, bool unrecorded)
 {
 	struct bc_completion *m = &job->completion;
 	int r = 0;
@@ -195,6 +195,7 @@ int bc_complete(struct bc_job *job, bool pivot, unsigned int ms)
 		r = -EBUSY;
 	} else {
 		m->pivot = pivot;
+		m->unrecorded = unrecorded;
 		m->phase = BC_PHASE_BEGIN;
 		m->budget_ms = ms;
 		m->drain_until = ktime_get_ns() + (u64)ms * NSEC_PER_MSEC;
@@ -276,19 +277,33 @@ static bool may_flip(struct bc_job *job, u64 hold)
 	       READ_ONCE(job->copier.copied_bytes) == m->copied_bytes;
 }
 
+static void give_up(struct bc_job *job, enum bc_state state, enum bc_error error,
+		    struct bio_list *bios)
+{
+	end_completion(job, state, BC_EVENT_NOT_COMPLETED, error, bios);
+	queue_work(job->wq, &job->completion.begin);
+}
+
 void bc_complete_flushed(struct bc_job *job, u64 hold)
 {
-	enum bc_outcome outcome = BC_OUTCOME_FINISHED;
-	bool recorded;
+	struct bc_completion *m = &job->completion;
+	struct bio_list bios = BIO_EMPTY_LIST;
+	bool recorded = false, refused = false;
 
 	mutex_lock(&job->lock);
-	job->completion.copied_bytes = job->copier.copied_bytes;
-	if (job->completion.pivot)
-		outcome = BC_OUTCOME_PIVOTED;
-	/* The work that records it goes on by itself. */
-	recorded = may_flip(job, hold) && bc_meta_record(job, outcome, hold);
+	m->copied_bytes = job->copier.copied_bytes;
+	if (may_flip(job, hold)) {
+		/* The work that records it goes on by itself. */
+		recorded = bc_meta_record(job, m->pivot ? BC_OUTCOME_PIVOTED : BC_OUTCOME_FINISHED,
+					  hold);
+		/* After a crash the metadata would say what is not true any more. */
+		refused = !recorded && !m->unrecorded && bc_meta_misleads(job, m->pivot);
+		if (refused)
+			give_up(job, BC_READY, BC_ERROR_METADATA, &bios);
+	}
 	mutex_unlock(&job->lock);
-	if (!recorded)
+	release(job, &bios);
+	if (!recorded && !refused)
 		bc_complete_recorded(job, hold);
 }
 
@@ -335,13 +350,6 @@ unlock:
 	mutex_unlock(&job->lock);
 	release(job, &bios);
 	return flips;
-}
-
-static void give_up(struct bc_job *job, enum bc_state state, enum bc_error error,
-		    struct bio_list *bios)
-{
-	end_completion(job, state, BC_EVENT_NOT_COMPLETED, error, bios);
-	queue_work(job->wq, &job->completion.begin);
 }
 
 bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error error)

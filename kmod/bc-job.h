@@ -249,6 +249,7 @@ enum bc_phase {
 struct bc_completion {
 	enum bc_phase phase;
 	bool pivot;			/* "complete", else "finish" */
+	bool unrecorded;		/* also where the metadata does not take a record */
 	u64 hold;			/* number of the hold, counts up for ever */
 	unsigned int budget_ms;
 	u64 drain_until;		/* ns; hold then, whatever is left */
@@ -425,7 +426,7 @@ void bc_completion_exit(struct bc_job *job);
  * Messages "complete" and "finish". Context: process. Return: 0 (it goes on in the background) or
  * -errno.
  */
-int bc_complete(struct bc_job *job, bool pivot, unsigned int ms);
+int bc_complete(struct bc_job *job, bool pivot, unsigned int ms, bool unrecorded);
 
 /*
  * Give a completion up, if one is under way: writes go on at the source, the state is @state again.

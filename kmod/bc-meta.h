@@ -157,6 +157,12 @@ bool bc_meta_is_quiet(struct bc_job *job);
  */
 bool bc_meta_record(struct bc_job *job, enum bc_outcome outcome, u64 hold);
 
+/*
+ * It takes no record, and what it has would be wrong after a flip or a finish: the source is the
+ * truth, or the destination no finished copy.
+ */
+bool bc_meta_misleads(struct bc_job *job, bool pivot);
+
 /* Is there one on its way? Context: process. */
 bool bc_meta_recording(struct bc_job *job, u64 hold);
 

@@ -136,16 +136,20 @@ static void blockcopy_status(struct dm_target *ti, status_type_t type, unsigned 
 	bc_status(ti->private, type, result, maxlen);
 }
 
-static int message_complete(struct bc_job *job, bool pivot, const char *word)
+static int message_complete(struct bc_job *job, bool pivot, unsigned int argc, char **argv)
 {
+	const char *word = argv[1];
 	unsigned int ms;
+
+	if (argc == 3 && strcmp(argv[2], "unrecorded"))
+		return -EINVAL;
 
 	if (kstrtouint(word, 10, &ms) || ms < BLOCKCOPY_HOLD_MS_MIN || ms > BLOCKCOPY_HOLD_MS_MAX) {
 		DMWARN("%s: %s: need 1 to 60000 milliseconds, got \"%s\"", dm_device_name(job->md),
 		       pivot ? "complete" : "finish", word);
 		return -EINVAL;
 	}
-	return bc_complete(job, pivot, ms);
+	return bc_complete(job, pivot, ms, argc == 3);
 }
 
 static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
@@ -159,10 +163,10 @@ static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **arg
 		return bc_job_resume(job);
 	if (argc == 3 && !strcmp(argv[0], "set"))
 		return bc_job_set(job, argv[1], argv[2]);
-	if (argc == 2 && !strcmp(argv[0], "complete"))
-		return message_complete(job, true, argv[1]);
-	if (argc == 2 && !strcmp(argv[0], "finish"))
-		return message_complete(job, false, argv[1]);
+	if ((argc == 2 || argc == 3) && !strcmp(argv[0], "complete"))
+		return message_complete(job, true, argc, argv);
+	if ((argc == 2 || argc == 3) && !strcmp(argv[0], "finish"))
+		return message_complete(job, false, argc, argv);
 	if (argc == 1 && !strcmp(argv[0], "fail"))
 		return bc_job_give_up(job);
 	if (argc == 1 && !strcmp(argv[0], "detach"))

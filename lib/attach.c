@@ -86,7 +86,7 @@ int bcl_attach(struct blockcopy *bc, const struct bcl_destination *d, const char
 	params = bcl_asprintf("%u:%u %" PRIu64, major(d->dev), minor(d->dev), offset);
 	uuid = bcl_attach_uuid(name);
 	if (!params || !uuid || bcl_table_new(&t) < 0 ||
-	    bcl_table_add(t, 0, len ? len : d->size / 512, "linear", params) < 0)
+	    bcl_table_add(t, 0, len ? len : d->size / 512 - offset, "linear", params) < 0)
 		return bcl_oom(bc);
 	r = bcl_dm_create(bc, name, uuid, t, 0);
 	if (r == 0)

@@ -247,6 +247,11 @@ int blockcopy_come_back(struct blockcopy *bc, const char *name, const char *devi
 			const char *destination, const struct blockcopy_options *options,
 			bool *ret_has_job);
 /*
+ * Note that the metadata of the job on NAME is not to be believed after a crash, as it has failed and
+ * may answer again; until it is formatted anew. In /var/lib/blockcopy.
+ */
+int blockcopy_distrust(struct blockcopy *bc, const char *name);
+/*
  * Remove what blockcopy_attach() made, also after a pivot; refused while it is open or has a job.
  */
 int blockcopy_detach(struct blockcopy *bc, const char *name);

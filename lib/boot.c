@@ -23,6 +23,7 @@ struct truth {
 	uint32_t outcome;
 	const char *identity;		/* NULL: there is no metadata that says */
 	uint64_t offset, len;		/* sectors; of 0 all of the device */
+	uint64_t size;			/* of the whole device, sectors; 0: not known */
 	struct bc_format_super super;
 	struct bcl_destination metadata;
 };
@@ -43,11 +44,18 @@ static int find_truth(struct blockcopy *bc, const char *metadata, struct truth *
 		r = bcl_metadata_peek(bc, &t->metadata, &t->super);
 	if (r <= 0)
 		return r;
+	if (*t->super.below && !strcmp(t->super.below, t->super.destination.identity))
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -ENOTUNIQ,
+				"%s: found a job from and to \"%s\", needed devices that can be told "
+				"apart", t->metadata.path, t->super.below);
 	t->outcome = le32_to_cpu(t->super.outcome);
-	t->len = le64_to_cpu(t->super.len);
+	/* A job that is over does not say how long the device is to be. */
+	if (t->outcome != BC_OUTCOME_NEW && t->outcome != BC_OUTCOME_DETACHED)
+		t->len = le64_to_cpu(t->super.len);
 	if (t->outcome == BC_OUTCOME_PIVOTED) {
 		t->identity = t->super.destination.identity;
 		t->offset = le64_to_cpu(t->super.destination.offset);
+		t->size = le64_to_cpu(t->super.destination.size);
 	} else {
 		t->identity = t->super.below;
 		t->offset = le64_to_cpu(t->super.source.offset);
@@ -202,6 +210,10 @@ int blockcopy_attach_job(struct blockcopy *bc, const char *device, const char *n
 	if (r == 0)
 		r = t.identity ? choose(bc, devices, t.identity, t.metadata.path, &d) :
 				 bcl_destination_find(bc, device, &d);
+	if (r == 0 && t.size && t.size != d.size / 512)
+		r = bcl_fail(bc, BLOCKCOPY_REFUSED, -ESTALE,
+			     "%s: found %" PRIu64 " bytes, needed %" PRIu64 ", as the metadata on %s "
+			     "says", d.path, d.size, t.size * 512, t.metadata.path);
 	if (r == 0 && there)
 		r = check_existing(bc, &dev, name, &d, &t);
 	/* Before anybody can write: until its job has come, nothing is tracked. */
@@ -290,7 +302,7 @@ int blockcopy_come_back(struct blockcopy *bc, const char *name, const char *devi
 		/* Were it on the stale one, no job would mend that. */
 		if (r == 0 && t.identity)
 			r = check_stands(bc, &dev, 0, t.identity, t.offset);
-		has_job = can_come_back(t.outcome) && !bcl_distrusted(name);
+		has_job = can_come_back(t.outcome) && !bcl_distrusted(dev.name, t.metadata.dev);
 		if (r == 0 && has_job)
 			r = come_back(bc, &dev, devices, options, &t);
 	}
@@ -298,4 +310,23 @@ int blockcopy_come_back(struct blockcopy *bc, const char *name, const char *devi
 		return r;
 	*ret_has_job = has_job;
 	return 0;
+}
+
+int blockcopy_distrust(struct blockcopy *bc, const char *name)
+{
+	_cleanup_(bcl_job_done) struct bcl_job j = {};
+	dev_t metadata;
+	int r;
+
+	bcl_begin(bc);
+	r = bcl_job_find(bc, name, &j);
+	if (r < 0)
+		return r;
+	if (!j.args.metadata || bcl_parse_devno(j.args.metadata, &metadata) < 0)
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EINVAL,
+				"%s: found a job without metadata, needed one with", j.dev.name);
+	r = bcl_distrust(j.dev.name, metadata);
+	return r == 0 ? 0 : bcl_fail(bc, BLOCKCOPY_FAILED, r,
+				     "%s: cannot note that its metadata is not to be believed: %s",
+				     j.dev.name, strerror(-r));
 }

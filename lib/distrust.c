@@ -10,14 +10,23 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "metadata.h"
 
 #ifndef BCL_STATE_DIR
 #define BCL_STATE_DIR "/var/lib/blockcopy"
 #endif
 
-static char *path_of(const char *name)
+/* Of the dm device, and of the metadata device that the note is about: "NAME,IDENTITY". */
+static char *path_of(const char *name, dev_t metadata)
 {
-	return bcl_asprintf(BCL_STATE_DIR "/%s.distrust", name);
+	char identity[BC_FORMAT_IDENTITY_SIZE];
+
+	bcl_identity_of(metadata, identity);
+	for (char *c = identity; *c; c++)
+		if (*c == '/')
+			*c = '!';
+	identity[200] = '\0';
+	return bcl_asprintf(BCL_STATE_DIR "/%s,%s", name, identity);
 }
 
 /* The directory's entry is to be durable, too. */
@@ -28,33 +37,39 @@ static int sync_dir(void)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-int bcl_distrust(const char *name)
+static int make_dir(void)
 {
-	_cleanup_free_ char *path = path_of(name);
-	_cleanup_close_ int fd = -1;
+	return mkdir(BCL_STATE_DIR, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
 
-	if (!path)
-		return -ENOMEM;
-	if (mkdir(BCL_STATE_DIR, 0755) < 0 && errno != EEXIST)
-		return -errno;
+int bcl_distrust(const char *name, dev_t metadata)
+{
+	_cleanup_free_ char *path = path_of(name, metadata);
+	_cleanup_close_ int fd = -1;
+	int r = path ? make_dir() : -ENOMEM;
+
+	if (r < 0)
+		return r;
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0 || fsync(fd) < 0)
 		return -errno;
 	return sync_dir();
 }
 
-bool bcl_distrusted(const char *name)
+bool bcl_distrusted(const char *name, dev_t metadata)
 {
-	_cleanup_free_ char *path = path_of(name);
+	_cleanup_free_ char *path = path_of(name, metadata);
 
-	/* When that cannot be told, there is a doubt. */
-	return !path || access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+	/* Without the directory nobody can tell: it is not mounted yet, as in an initramfs. */
+	return !path || access(BCL_STATE_DIR, F_OK) < 0 || access(path, F_OK) == 0 ||
+	       errno != ENOENT;
 }
 
-void bcl_trust(const char *name)
+void bcl_trust(const char *name, dev_t metadata)
 {
-	_cleanup_free_ char *path = path_of(name);
+	_cleanup_free_ char *path = path_of(name, metadata);
 
-	if (path && unlink(path) == 0)
+	/* A job that begins here will be looked for here. */
+	if (make_dir() == 0 && path && unlink(path) == 0)
 		(void)sync_dir();
 }

@@ -51,7 +51,11 @@ static void detach_metadata(struct blockcopy *bc, const struct bcl_job *j)
 		while (!is_detached(bc, &j->dev) && bcl_now_ms() < until)
 			usleep(5000);
 	if (!is_detached(bc, &j->dev)) {
-		int r = bcl_distrust(j->dev.name);
+		dev_t metadata;
+		int r = bcl_parse_devno(j->args.metadata, &metadata);
+
+		if (r == 0)
+			r = bcl_distrust(j->dev.name, metadata);
 
 		bcl_log(bc, BLOCKCOPY_LOG_WARNING,
 			"%s: its metadata device %s does not answer, and cannot be gone on from%s%s",

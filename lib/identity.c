@@ -42,6 +42,8 @@ void bcl_identity_of(dev_t dev, char ret[BC_FORMAT_IDENTITY_SIZE])
 	} sources[] = {
 		{ "dm/uuid", "dm-uuid" },
 		{ "dm/name", "dm-name" },
+		{ "md/uuid", "md-uuid" },
+		{ "bcache/backing_dev_uuid", "bcache" },
 		{ "wwid", "wwid" },
 		{ "serial", "serial" },
 		{ "device/wwid", "wwid" },

@@ -195,10 +195,10 @@ int bcl_attach(struct blockcopy *bc, const struct bcl_destination *d, const char
 /* ---- distrust.c ---- */
 
 /* What the metadata of that dm device says is not to be gone on from. Return: 0, -errno. */
-int bcl_distrust(const char *name);
-bool bcl_distrusted(const char *name);
+int bcl_distrust(const char *name, dev_t metadata);
+bool bcl_distrusted(const char *name, dev_t metadata);
 /* It is formatted anew. */
-void bcl_trust(const char *name);
+void bcl_trust(const char *name, dev_t metadata);
 
 /* ---- start.c ---- */
 

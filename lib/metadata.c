@@ -282,6 +282,10 @@ int bcl_metadata_format(struct blockcopy *bc, const struct bcl_destination *d,
 		sequence = le64_to_cpu(m.slots[m.slot].sequence);
 
 	fill(&super, id);
+	if (*super.below && !strcmp(super.below, super.destination.identity))
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -ENOTUNIQ,
+				"%s: found source and destination both to be \"%s\", needed devices "
+				"that can be told apart after a boot", d->path, super.below);
 	super.generation = cpu_to_le64(1);
 	r = new_uuid(bc, &super);
 	if (r < 0)

@@ -17,8 +17,7 @@ struct how {
 /* Can it be written down what is about to become of the job? */
 static int check_record(struct blockcopy *bc, const struct bcl_job *j)
 {
-	if (!j->args.metadata || !strcmp(j->status.metadata, "ok") ||
-	    !strcmp(j->status.metadata, "detached") || bc->force)
+	if (!j->args.metadata || !strcmp(j->status.metadata, "ok") || bc->force)
 		return 0;
 	return bcl_fail(bc, BLOCKCOPY_REFUSED, -EIO,
 			"%s: found its metadata device %s %s, needed it to take the record: at the next "
@@ -91,7 +90,8 @@ static int request(struct blockcopy *bc, const struct how *how, struct bcl_job *
 	/* The kernel does not complete beside a second job table that was loaded. */
 	bcl_clear_loaded_job(bc, &j->dev);
 	bcl_clear_loaded_source(bc, j);
-	r = bcl_job_message(bc, &j->dev, "%s %u", how->message, max_blackout_ms);
+	r = bcl_job_message(bc, &j->dev, "%s %u%s", how->message, max_blackout_ms,
+			    bc->force && j->args.metadata ? " unrecorded" : "");
 	/* Ready a moment ago: an error or a pause came in between. */
 	if (r == -EBUSY)
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,

@@ -158,13 +158,16 @@ static int find_metadata(struct blockcopy *bc, struct plan *p, const struct bloc
 	p->args.metadata = bcl_asprintf("%u:%u", major(p->metadata.dev), minor(p->metadata.dev));
 	if (!p->args.metadata)
 		return bcl_oom(bc);
-	if (goes_on(p) && bcl_distrusted(p->dev.name))
+	if (!goes_on(p))
+		return bcl_metadata_check_device(bc, &p->metadata, &id);
+	r = bcl_metadata_check_job(bc, &p->metadata, &id);
+	if (r == 0 && bcl_distrusted(p->dev.name, p->metadata.dev))
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -ESTALE,
-				"%s: found a job that ended when this did not answer, nobody knows what "
-				"was written since; needed one that was tracked (start without --sync "
-				"bitmap)", p->metadata.path);
-	return goes_on(p) ? bcl_metadata_check_job(bc, &p->metadata, &id) :
-			    bcl_metadata_check_device(bc, &p->metadata, &id);
+				"%s: found a note that its job ended or went on without it (or no "
+				"/var/lib/blockcopy to look into), nobody knows what was written since; "
+				"needed one that was tracked (start without --sync bitmap)",
+				p->metadata.path);
+	return r;
 }
 
 static int make_plan(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *destination,
@@ -188,7 +191,7 @@ static int make_plan(struct blockcopy *bc, const struct bcl_dm_info *dev, const 
 	 */
 	if (r == 0)
 		r = bcl_destination_check(bc, &p->destination, dev, bcl_table_len(p->live) * 512,
-					  o->force);
+					  o->force || goes_on(p));
 	if (r == 0)
 		r = find_metadata(bc, p, o);
 	if (r == 0)
@@ -304,7 +307,7 @@ int bcl_start(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *d
 
 		r = bcl_metadata_format(bc, &p.metadata, &id, options->force);
 		if (r == 0)
-			bcl_trust(dev->name);
+			bcl_trust(dev->name, p.metadata.dev);
 	}
 	if (r == 0)
 		r = insert(bc, &p);

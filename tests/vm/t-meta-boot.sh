@@ -49,7 +49,7 @@ printf '\na b c d e=f\n' > "$case_dir/bad"
 refuses 2 'line 2: found the option "e=f"' blockcopy boot resume --tab "$case_dir/bad"
 refuses 1 "No such file" blockcopy boot attach --tab "$case_dir/none"
 refuses 3 "no line for nobody" blockcopy boot attach nobody --tab "$tab"
-refuses 2 "attach, resume or list" blockcopy boot frob --tab "$tab"
+refuses 2 "attach, resume, list or watch" blockcopy boot frob --tab "$tab"
 expect "list" "$(boot list | wc -l)" 2
 
 check "the first time: a layer, and no job; a line with noauto for who names it"
@@ -185,12 +185,23 @@ blockcopy abort "$vm" > /dev/null
 
 check "metadata that cannot be told: no pivot, and nobody goes on from it when it answers again"
 linear_on bad "$meta"
+sed -i "s,$meta,/dev/mapper/$bad," "$tab"
 blockcopy start "$vm" "$src" --metadata "/dev/mapper/$bad" --force --wait > /dev/null
 wait_for 30 is_clear
+blockcopy boot watch > "$case_dir/watch" &
+watch=$!
 dmsetup load "$bad" --table "0 $(sectors "$meta") error"
 dmsetup resume "$bad"
 bio write "$dev" 7m 4k 8
 wait_for 20 status_is "$vm" metadata failed
+wait_for 20 grep -q "its metadata has failed, noted" "$case_dir/watch"
+[ -n "$(ls -A /var/lib/blockcopy)" ] || fail "there is no note"
+kill $watch
+wait $watch || true
+msg "$vm" complete 5000
+wait_for 20 not_completing "$vm"
+expect "state" "$(job_state "$vm")" ready
+expect "error" "$(status_value "$vm" error)" metadata-write
 refuses 6 "needed it to take the record" blockcopy pivot "$vm"
 refuses 6 "needed it to take the record" blockcopy finish "$vm"
 blockcopy abort "$vm" 2> "$case_dir/said" > /dev/null
@@ -198,14 +209,13 @@ grep -q "cannot be gone on from" "$case_dir/said" || fail "it did not say so: $(
 bio write "$dev" 8m 4k 9
 dmsetup load "$bad" --table "0 $(sectors "$meta") linear $meta 0"
 dmsetup resume "$bad"
-dmsetup remove "$bad"
 expect "what it still says" "$(field outcome)" copying
 down
 up "no job"
-refuses 6 "did not answer" blockcopy start "$vm" "$src" --metadata "$meta" --sync bitmap --force
-blockcopy start "$vm" "$src" --metadata "$meta" --force --wait > /dev/null
+refuses 6 "went on without it" blockcopy start "$vm" "$src" --metadata "/dev/mapper/$bad" --sync bitmap
+blockcopy start "$vm" "$src" --metadata "/dev/mapper/$bad" --force --wait > /dev/null
 compare_legs "$src" "$dst"
-[ ! -e "/var/lib/blockcopy/$vm.distrust" ] || fail "the note is still there"
+[ -z "$(ls -A /var/lib/blockcopy)" ] || fail "the note is still there"
 down
 up "its job goes on"
 blockcopy abort "$vm" > /dev/null
