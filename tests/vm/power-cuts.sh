@@ -130,6 +130,9 @@ new_job() {
 		--copy-mode "${modes[RANDOM % 3]}" "$@"
 }
 
+# As on a machine's own disk, which this root is not.
+mkdir -p "$shared/state" /var/lib/blockcopy
+mount --bind "$shared/state" /var/lib/blockcopy
 modprobe dm-blockcopy
 take_turn
 said=$(< "$shared/said")
