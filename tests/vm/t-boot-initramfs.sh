@@ -14,6 +14,12 @@ null_disk meta 1
 new_name vm
 new_name vm2
 
+# Other cases follow in this guest.
+put_back() {
+	make -s -C "$BLOCKCOPY_CHECKOUT/udev" uninstall
+	rm -f /usr/local/sbin/blockcopy /etc/blockcopytab "/boot/config-$(uname -r)"
+}
+trap 'status=$?; trap - ERR; set +e; put_back; (exit $status); teardown' EXIT
 install -m 755 "$(command -v blockcopy)" /usr/local/sbin/blockcopy
 make -s -C "$BLOCKCOPY_CHECKOUT/udev" install
 printf '%s\n' "$vm $src $dst $meta initramfs,nofail # early" "$vm2 $dst" > /etc/blockcopytab
@@ -39,22 +45,21 @@ grep -q blockcopy "$root/scripts/local-top/ORDER" || fail "its script would not 
 check "the script, in there: the layer; then the job that was cut off goes on"
 blockcopy boot attach "$vm"
 blockcopy start "$vm" "$dst" --force --metadata "$meta" --wait > /dev/null
+wait_for 30 info_is "$vm" intent_bytes 0
 blockcopy pause "$vm"
 bio write "/dev/mapper/$vm" 1m 4k 1
 dmsetup remove "$vm"
-for d in dev sys proc run; do
-	mkdir -p "$root/$d"
-	mount --rbind "/$d" "$root/$d"
-	mount --make-rslave "$root/$d"
-	case_mounts+=("$root/$d")
-done
-chroot "$root" /scripts/local-top/blockcopy > "$case_dir/said" 2>&1 || fail "the script: $(cat "$case_dir/said")"
+# In a mount namespace of its own: nothing of the machine is to be below the case's directory when that is removed.
+# shellcheck disable=SC2016
+unshare --mount --propagation private bash -ec '
+	for d in dev sys proc run; do
+		mkdir -p "$1/$d"
+		mount --rbind "/$d" "$1/$d"
+	done
+	chroot "$1" /scripts/local-top/blockcopy' bash "$root" > "$case_dir/said" 2>&1 || fail "the script: $(cat "$case_dir/said")"
 plain "$vm" "$src"
 said "$vm: its job goes on" blockcopy boot resume "$vm"
 wait_ready "$vm"
 expect "copied" "$(info "$vm" copied_bytes)" 65536
 ! dmsetup info "$vm2" > /dev/null 2>&1 || fail "a line without \"initramfs\" was attached"
-for d in run proc sys dev; do
-	umount -l "$root/$d"
-done
 blockcopy abort "$vm" > /dev/null

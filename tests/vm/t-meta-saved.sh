@@ -100,6 +100,7 @@ finished || fail "state: $(info "$vm" state)"
 check "aborted, and tracked on"
 start --sync bitmap --wait --bandwidth 100M
 expect "bandwidth" "$(info "$vm" speed)" 104857600
+wait_for 30 is_clear
 blockcopy abort "$vm" --keep-tracking > /dev/null
 change 4
 start --sync bitmap --wait
