@@ -2,11 +2,7 @@
 /* start, and what virsh's blockcopy does after it: wait, pivot, finish, cancel. */
 #include <errno.h>
 #include <stdlib.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "ctl.h"
 #include "tab.h"
@@ -139,28 +135,12 @@ static int wait_for_it(struct ctl *c, int64_t timeout_ms, unsigned int max_black
 	return BLOCKCOPY_OK;
 }
 
-/* The number of a dm device by any of its names, or of a block device by its path; 0: not known. */
-static dev_t device_number(const char *name)
+static bool same_device(struct ctl *c, const char *a, const char *b)
 {
-	unsigned int ma, mi;
-	char path[PATH_MAX];
-	struct stat st;
-	int end = 0;
+	dev_t x, y;
 
-	if (sscanf(name, "%u:%u%n", &ma, &mi, &end) == 2 && !name[end])
-		return makedev(ma, mi);
-	snprintf(path, sizeof(path), "%s%s", *name == '/' ? "" : "/dev/mapper/", name);
-	if (stat(path, &st) < 0) {
-		snprintf(path, sizeof(path), "/dev/%s", name);
-		if (stat(path, &st) < 0)
-			return 0;
-	}
-	return S_ISBLK(st.st_mode) ? st.st_rdev : 0;
-}
-
-static bool same_device(const char *a, const char *b)
-{
-	return !strcmp(a, b) || (device_number(a) && device_number(a) == device_number(b));
+	return !strcmp(a, b) || (blockcopy_resolve(c->bc, a, &x) == 0 &&
+				 blockcopy_resolve(c->bc, b, &y) == 0 && x == y);
 }
 
 /*
@@ -178,8 +158,8 @@ static int check_tab(struct ctl *c)
 	if (!f)
 		return BLOCKCOPY_OK;
 	while (!status && ((r = tab_next(f, &e, &what)) > 0 || r == -EINVAL))
-		if (r > 0 && e.metadata && same_device(e.name, c->arg[0]) &&
-		    !(c->opt.metadata && same_device(e.metadata, c->opt.metadata)))
+		if (r > 0 && e.metadata && same_device(c, e.name, c->arg[0]) &&
+		    !(c->opt.metadata && same_device(c, e.metadata, c->opt.metadata)))
 			status = complain(BLOCKCOPY_REFUSED, "%s: found metadata for it in " TAB_FILE
 					  " (%s), needed the copy to have it, too: --metadata %s", e.name,
 					  e.metadata, e.metadata);

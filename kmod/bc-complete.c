@@ -288,22 +288,24 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 {
 	struct bc_completion *m = &job->completion;
 	struct bio_list bios = BIO_EMPTY_LIST;
-	bool recorded = false, refused = false;
+	bool unneeded = false;
 
 	mutex_lock(&job->lock);
 	m->copied_bytes = job->copier.copied_bytes;
-	if (may_flip(job, hold)) {
-		/* The work that records it goes on by itself. */
-		recorded = bc_meta_record(job, m->pivot ? BC_OUTCOME_PIVOTED : BC_OUTCOME_FINISHED,
-					  hold);
+	/*
+	 * If it may not flip now, the copier sees to it, and flushes again: a flip that became
+	 * possible only after this look would have no record. The work that records goes on by itself.
+	 */
+	if (may_flip(job, hold) &&
+	    !bc_meta_record(job, m->pivot ? BC_OUTCOME_PIVOTED : BC_OUTCOME_FINISHED, hold)) {
+		unneeded = m->unrecorded || !bc_meta_misleads(job, m->pivot);
 		/* After a crash the metadata would say what is not true any more. */
-		refused = !recorded && !m->unrecorded && bc_meta_misleads(job, m->pivot);
-		if (refused)
+		if (!unneeded)
 			give_up(job, BC_READY, BC_ERROR_METADATA, &bios);
 	}
 	mutex_unlock(&job->lock);
 	release(job, &bios);
-	if (!recorded && !refused)
+	if (unneeded)
 		bc_complete_recorded(job, hold);
 }
 

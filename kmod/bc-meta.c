@@ -310,12 +310,8 @@ bool bc_meta_record(struct bc_job *job, enum bc_outcome outcome, u64 hold)
 
 bool bc_meta_misleads(struct bc_job *job, bool pivot)
 {
-	enum bc_meta_state state;
-
-	if (!job->meta)
-		return false;
-	state = READ_ONCE(job->meta->state);
-	return pivot ? state != BC_META_OK : state != BC_META_OK && state != BC_META_DETACHED;
+	/* That nobody tracks is as true after a finish as before; where the data is, is not told. */
+	return job->meta && (pivot || READ_ONCE(job->meta->state) != BC_META_DETACHED);
 }
 
 /* Write the outcome that is wanted, and take it back when the hold was over before. */

@@ -158,8 +158,8 @@ bool bc_meta_is_quiet(struct bc_job *job);
 bool bc_meta_record(struct bc_job *job, enum bc_outcome outcome, u64 hold);
 
 /*
- * It takes no record, and what it has would be wrong after a flip or a finish: the source is the
- * truth, or the destination no finished copy.
+ * It has taken no record: would what it says be wrong after a flip or a finish? That the source is
+ * the truth, or that the destination may be copied to. Context: any.
  */
 bool bc_meta_misleads(struct bc_job *job, bool pivot);
 

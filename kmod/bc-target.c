@@ -143,7 +143,6 @@ static int message_complete(struct bc_job *job, bool pivot, unsigned int argc, c
 
 	if (argc == 3 && strcmp(argv[2], "unrecorded"))
 		return -EINVAL;
-
 	if (kstrtouint(word, 10, &ms) || ms < BLOCKCOPY_HOLD_MS_MIN || ms > BLOCKCOPY_HOLD_MS_MAX) {
 		DMWARN("%s: %s: need 1 to 60000 milliseconds, got \"%s\"", dm_device_name(job->md),
 		       pivot ? "complete" : "finish", word);

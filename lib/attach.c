@@ -15,7 +15,7 @@
 /* Not "BLOCKCOPY-", that is what helpers are known by. */
 #define ATTACHED_PREFIX "BLOCKCOPYATTACH-"
 
-static int check_device(struct blockcopy *bc, const struct bcl_destination *d, bool dm_ok)
+int bcl_attach_check(struct blockcopy *bc, const struct bcl_destination *d, bool dm_ok)
 {
 	_cleanup_free_ char *where = NULL, *dm = NULL, *zoned = NULL;
 	_cleanup_close_ int fd = -1;
@@ -75,14 +75,12 @@ char *bcl_attach_uuid(const char *name)
 }
 
 int bcl_attach(struct blockcopy *bc, const struct bcl_destination *d, const char *name,
-	       uint64_t len, uint64_t offset, bool dm_ok)
+	       uint64_t len, uint64_t offset)
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
 	_cleanup_free_ char *params = NULL, *uuid = NULL;
-	int r = check_device(bc, d, dm_ok);
+	int r;
 
-	if (r < 0)
-		return r;
 	params = bcl_asprintf("%u:%u %" PRIu64, major(d->dev), minor(d->dev), offset);
 	uuid = bcl_attach_uuid(name);
 	if (!params || !uuid || bcl_table_new(&t) < 0 ||
@@ -105,22 +103,22 @@ int blockcopy_attach(struct blockcopy *bc, const char *device, const char *name)
 	if (r == 0)
 		r = bcl_destination_find(bc, device, &d);
 	if (r == 0)
-		r = check_device(bc, &d, false);
+		r = bcl_attach_check(bc, &d, false);
 	if (r == 0)
 		r = bcl_dm_info(bc, name, &info);
 	if (r > 0)
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EEXIST,
 				"%s: found a dm device of this name, needed a new name", name);
-	return r < 0 ? r : bcl_attach(bc, &d, name, 0, 0, false);
+	return r < 0 ? r : bcl_attach(bc, &d, name, 0, 0);
 }
 
 int blockcopy_detach(struct blockcopy *bc, const char *name)
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
-	_cleanup_free_ char *below = NULL;
 	_cleanup_close_ int lock = -1;
 	struct bcl_dm_info dev;
 	uint64_t offset;
+	dev_t below;
 	int r;
 
 	bcl_begin(bc);
@@ -139,8 +137,7 @@ int blockcopy_detach(struct blockcopy *bc, const char *name)
 	 * be.
 	 */
 	if ((*dev.uuid && strncmp(dev.uuid, ATTACHED_PREFIX, strlen(ATTACHED_PREFIX))) ||
-	    !bcl_table_is_one(t, "linear") ||
-	    bcl_linear_parse(t->lines[0].params, &below, &offset) < 0 || offset != 0)
+	    !bcl_table_below(t, &below, &offset) || offset != 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
 				"%s: found a dm device that `blockcopy attach` did not make, "
 				"needed one linear line from the start of a device", dev.name);

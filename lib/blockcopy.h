@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -98,6 +99,12 @@ void blockcopy_set_cancel_fd(struct blockcopy *bc, int fd);
  * record. It must not be used at the next boot then. Overrides no other refusal.
  */
 void blockcopy_set_force(struct blockcopy *bc, bool force);
+
+/*
+ * The number of a device: a dm device by any of its names, or a block device by path or tag.
+ * BLOCKCOPY_NOT_FOUND: none of that name.
+ */
+int blockcopy_resolve(struct blockcopy *bc, const char *name, dev_t *ret_dev);
 
 /* ---- options ---- */
 

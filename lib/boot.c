@@ -139,23 +139,20 @@ static int choose(struct blockcopy *bc, const char *const devices[2], const char
 }
 
 /* Does the table, of one linear line, stand there? */
-static int check_stands(struct blockcopy *bc, const struct bcl_dm_info *dev, dev_t wanted,
-			const char *identity, uint64_t offset)
+static int check_stands(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *identity,
+			uint64_t offset)
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
-	_cleanup_free_ char *below = NULL;
 	char found[BC_FORMAT_IDENTITY_SIZE] = "several devices";
 	uint64_t at = 0;
-	dev_t is = 0;
+	dev_t below;
 	int r = bcl_dm_table(bc, dev->name, false, &t);
 
 	if (r < 0)
 		return r;
-	if (bcl_table_is_one(t, "linear") &&
-	    bcl_linear_parse(t->lines[0].params, &below, &at) == 0 &&
-	    bcl_parse_devno(below, &is) == 0)
-		bcl_identity_of(is, found);
-	if (is && at == offset && (wanted ? is == wanted : !strcmp(found, identity)))
+	if (bcl_table_below(t, &below, &at))
+		bcl_identity_of(below, found);
+	if (at == offset && !strcmp(found, identity))
 		return 0;
 	return bcl_fail(bc, BLOCKCOPY_REFUSED, -ESTALE,
 			"%s: found it on \"%s\", sector %" PRIu64 ", needed \"%s\", sector %" PRIu64
@@ -167,6 +164,7 @@ static int check_existing(struct blockcopy *bc, const struct bcl_dm_info *dev, c
 			  const struct bcl_destination *d, const struct truth *t)
 {
 	_cleanup_free_ char *uuid = bcl_attach_uuid(name);
+	char identity[BC_FORMAT_IDENTITY_SIZE];
 
 	if (!uuid)
 		return bcl_oom(bc);
@@ -174,7 +172,8 @@ static int check_existing(struct blockcopy *bc, const struct bcl_dm_info *dev, c
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EEXIST,
 				"%s: found a dm device that `blockcopy attach` did not make, needed "
 				"another name", name);
-	return check_stands(bc, dev, d->dev, d->path, t->offset);
+	bcl_identity_of(d->dev, identity);
+	return check_stands(bc, dev, identity, t->offset);
 }
 
 static bool can_come_back(uint32_t outcome)
@@ -216,11 +215,13 @@ int blockcopy_attach_job(struct blockcopy *bc, const char *device, const char *n
 			     "says", d.path, d.size, t.size * 512, t.metadata.path);
 	if (r == 0 && there)
 		r = check_existing(bc, &dev, name, &d, &t);
+	if (r == 0 && !there)
+		r = bcl_attach_check(bc, &d, t.identity != NULL);
 	/* Before anybody can write: until its job has come, nothing is tracked. */
 	if (r == 0 && can_come_back(t.outcome))
 		r = bcl_metadata_set_untracked(bc, &t.metadata, !there);
 	if (r == 0 && !there)
-		r = bcl_attach(bc, &d, name, t.len, t.offset, t.identity != NULL);
+		r = bcl_attach(bc, &d, name, t.len, t.offset);
 	if (r == 0 && !there && t.outcome == BC_OUTCOME_PIVOTED)
 		bcl_log(bc, BLOCKCOPY_LOG_INFO, "%s: its copy has pivoted: attached %s", name, d.path);
 	return r;
@@ -301,10 +302,17 @@ int blockcopy_come_back(struct blockcopy *bc, const char *name, const char *devi
 		r = find_truth(bc, options->args.metadata, &t);
 		/* Were it on the stale one, no job would mend that. */
 		if (r == 0 && t.identity)
-			r = check_stands(bc, &dev, 0, t.identity, t.offset);
-		has_job = can_come_back(t.outcome) && !bcl_distrusted(dev.name, t.metadata.dev);
-		if (r == 0 && has_job)
-			r = come_back(bc, &dev, devices, options, &t);
+			r = check_stands(bc, &dev, t.identity, t.offset);
+		if (r == 0 && can_come_back(t.outcome)) {
+			has_job = !bcl_distrusted(dev.name, t.metadata.dev);
+			if (has_job)
+				r = come_back(bc, &dev, devices, options, &t);
+			else
+				bcl_log(bc, BLOCKCOPY_LOG_WARNING,
+					"%s: the metadata on %s is not believed: a note says that its job "
+					"ended or went on without it, or there is no place for notes yet",
+					dev.name, t.metadata.path);
+		}
 	}
 	if (r < 0)
 		return r;

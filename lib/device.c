@@ -192,3 +192,21 @@ int bcl_source_check(struct blockcopy *bc, const struct bcl_dm_info *dev,
 	*ret_table = TAKE_PTR(t);
 	return 0;
 }
+
+int blockcopy_resolve(struct blockcopy *bc, const char *name, dev_t *ret_dev)
+{
+	_cleanup_(bcl_destination_done) struct bcl_destination d = {};
+	struct bcl_dm_info dev;
+	int r;
+
+	bcl_begin(bc);
+	if (bcl_device_find(bc, name, &dev) == 0) {
+		*ret_dev = dev.dev;
+		return 0;
+	}
+	bcl_begin(bc);
+	r = bcl_destination_find(bc, name, &d);
+	if (r == 0)
+		*ret_dev = d.dev;
+	return r;
+}

@@ -3,7 +3,10 @@
  * How a job leaves the device: the swap back to the source, the swap to the destination, and
  * abort. Each can be repeated, and be done by another process than the one that began.
  */
+#include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "format-user.h"
@@ -56,7 +59,6 @@ static void detach_metadata(struct blockcopy *bc, const struct bcl_job *j)
 
 		if (r == 0)
 			r = bcl_distrust(j->dev.name, metadata);
-
 		bcl_log(bc, BLOCKCOPY_LOG_WARNING,
 			"%s: its metadata device %s does not answer, and cannot be gone on from%s%s",
 			j->dev.name, j->args.metadata,
@@ -64,6 +66,26 @@ static void detach_metadata(struct blockcopy *bc, const struct bcl_job *j)
 			r < 0 ? strerror(-r) : "");
 	}
 	bcl_error_restore(bc, &saved);
+}
+
+/*
+ * The destination is open, and with that what was read of it before it was a copy stays in the page
+ * cache, where udev's probes leave it. Who reads the copy is not to get that.
+ */
+int bcl_job_show_copy(struct blockcopy *bc, const struct bcl_job *j)
+{
+	_cleanup_(bcl_destination_done) struct bcl_destination d = {};
+	_cleanup_close_ int fd = -1;
+	int r = bcl_destination_find(bc, j->args.destination, &d);
+
+	if (r < 0)
+		return r;
+	fd = open(d.path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, BLKFLSBUF, 0) < 0)
+		return bcl_fail(bc, BLOCKCOPY_FAILED, -errno,
+				"%s: is a finished copy, but its cached pages cannot be dropped: %s",
+				d.path, strerror(errno));
+	return 0;
 }
 
 int bcl_end_on_source(struct blockcopy *bc, struct bcl_job *j)
@@ -91,8 +113,8 @@ static int wait_recorded(struct blockcopy *bc, const struct bcl_job *j)
 {
 	int64_t until = bcl_now_ms() + DETACH_MS;
 
-	/* Written before the flip, or there is nothing to write on. */
-	if (!j->args.metadata || !strcmp(j->status.metadata, "ok"))
+	/* Written before the flip, or there is nothing to write on, or none is wanted. */
+	if (!j->args.metadata || !strcmp(j->status.metadata, "ok") || bc->force)
 		return 0;
 	for (;;) {
 		_cleanup_(bcl_destination_done) struct bcl_destination d = {};
@@ -110,9 +132,6 @@ static int wait_recorded(struct blockcopy *bc, const struct bcl_job *j)
 			break;
 		usleep(20000);
 	}
-	bcl_begin(bc);
-	if (bc->force)
-		return 0;
 	return bcl_fail(bc, BLOCKCOPY_FAILED, -ETIMEDOUT,
 			"%s: has pivoted to %s, but its metadata device %s does not take that; needed "
 			"it to, before the job goes (`blockcopy recover %s` tries again, with --force "

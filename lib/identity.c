@@ -8,6 +8,9 @@
 #include "metadata.h"
 #include "sysfs.h"
 
+/* Beside the kind and the number of a partition. */
+#define VALUE_MAX	(BC_FORMAT_IDENTITY_SIZE - 32)
+
 /*
  * Where it is plugged in, "pci0000:00/0000:00:04.0", which a name of the kernel's ("vdb") does not
  * tell: that goes by the order in which disks were found.
@@ -53,6 +56,7 @@ void bcl_identity_of(dev_t dev, char ret[BC_FORMAT_IDENTITY_SIZE])
 	_cleanup_free_ char *value = NULL, *partition = NULL;
 	const char *kind = NULL;
 	dev_t disk = dev;
+	size_t n;
 
 	if (bcl_sysfs_is_partition(dev) && bcl_sysfs_whole(dev, &disk) == 0)
 		(void)bcl_sysfs_read(dev, "partition", &partition);
@@ -68,6 +72,9 @@ void bcl_identity_of(dev_t dev, char ret[BC_FORMAT_IDENTITY_SIZE])
 		else if (bcl_sysfs_name(disk, &value) == 0)
 			kind = "name";
 	}
-	snprintf(ret, BC_FORMAT_IDENTITY_SIZE, "%s:%s%s%s", kind ? kind : "none", value ? value : "",
-		 partition ? "#" : "", partition ? partition : "");
+	/* Of one that is too long the end tells more, a file name for instance. */
+	n = value ? strlen(value) : 0;
+	snprintf(ret, BC_FORMAT_IDENTITY_SIZE, "%s:%s%s%s", kind ? kind : "none",
+		 value ? value + (n > VALUE_MAX ? n - VALUE_MAX : 0) : "", partition ? "#" : "",
+		 partition ? partition : "");
 }

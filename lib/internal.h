@@ -177,6 +177,8 @@ int bcl_info_from_job(struct blockcopy *bc, const struct bcl_job *j,
 
 /* Source back, helper away. */
 int bcl_end_on_source(struct blockcopy *bc, struct bcl_job *j);
+/* Who reads the destination of a finished job gets what is on it. */
+int bcl_job_show_copy(struct blockcopy *bc, const struct bcl_job *j);
 /* Linear over the destination, helper away. The state is pivoted. */
 int bcl_end_on_destination(struct blockcopy *bc, struct bcl_job *j);
 
@@ -185,12 +187,11 @@ int bcl_end_on_destination(struct blockcopy *bc, struct bcl_job *j);
 int bcl_attach_check_name(struct blockcopy *bc, const char *name);
 /* The uuid that the layer of this name has. NULL: no memory. */
 char *bcl_attach_uuid(const char *name);
-/*
- * One linear line of "@len" sectors (0: all of it) from "@offset" on, over a device that nobody uses;
- * one of device-mapper only if "@dm_ok".
- */
+/* Does nobody use it? One of device-mapper only if "@dm_ok". */
+int bcl_attach_check(struct blockcopy *bc, const struct bcl_destination *d, bool dm_ok);
+/* One linear line of "@len" sectors (0: all of it) from "@offset" on, over a device that was checked. */
 int bcl_attach(struct blockcopy *bc, const struct bcl_destination *d, const char *name,
-	       uint64_t len, uint64_t offset, bool dm_ok);
+	       uint64_t len, uint64_t offset);
 
 /* ---- distrust.c ---- */
 

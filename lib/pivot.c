@@ -10,7 +10,7 @@ struct how {
 	const char *verb;
 	enum blockcopy_state done;
 	enum blockcopy_state wrong;
-	int (*check)(struct blockcopy *bc, const struct bcl_job *j);	/* before, may be NULL */
+	int (*check)(struct blockcopy *bc, const struct bcl_job *j);	/* before */
 	int (*end)(struct blockcopy *bc, struct bcl_job *j);
 };
 
@@ -30,9 +30,18 @@ static const struct how how_pivot = {
 	check_record, bcl_end_on_destination,
 };
 
+/* The destination is closed with the job's table; somebody else may have it open. */
+static int end_finish(struct blockcopy *bc, struct bcl_job *j)
+{
+	if (bcl_job_show_copy(bc, j) < 0)
+		bcl_log(bc, BLOCKCOPY_LOG_WARNING, "%s", blockcopy_error_message(bc));
+	bcl_begin(bc);
+	return bcl_end_on_source(bc, j);
+}
+
 static const struct how how_finish = {
 	"finish", "finish", BLOCKCOPY_STATE_ID_FINISHED, BLOCKCOPY_STATE_ID_PIVOTED,
-	check_record, bcl_end_on_source,
+	check_record, end_finish,
 };
 
 static const struct how how_finish_tracking = {
@@ -115,7 +124,7 @@ static int complete(struct blockcopy *bc, const struct how *how, const char *nam
 	/* Held to the end, so that no abort comes between the switch and the swap. */
 	r = bcl_job_lock(bc, name, &before, &lock);
 	/* What is done already only lacks its end. */
-	if (r == 0 && how->check && before.status.state != how->done)
+	if (r == 0 && before.status.state != how->done)
 		r = how->check(bc, &before);
 	if (r == 0)
 		r = request(bc, how, &before, max_blackout_ms);

@@ -31,35 +31,15 @@ static void plan_done(struct plan *p)
 	*p = (struct plan) {};
 }
 
-static int copy_word(char **to, const char *from)
-{
-	if (!from)
-		return 0;
-	*to = strdup(from);
-	return *to ? 0 : -ENOMEM;
-}
-
 static int fill_args(struct blockcopy *bc, struct plan *p, const struct blockcopy_options *o)
 {
 	const struct bcl_args *from = &o->args;
 	struct bcl_args *a = &p->args;
 
 	a->region_sectors = from->region_sectors;
-	a->bandwidth_set = from->bandwidth_set;
-	a->bandwidth = from->bandwidth;
-	a->buf_size_set = from->buf_size_set;
-	a->buf_size = from->buf_size;
-	a->write_timeout_set = from->write_timeout_set;
-	a->write_timeout = from->write_timeout;
-	a->paused = from->paused;
-	a->finished = from->finished;
 	a->destination = bcl_asprintf("%u:%u",
 				      major(p->destination.dev), minor(p->destination.dev));
-	if (!a->destination || copy_word(&a->copy_mode, from->copy_mode) < 0 ||
-	    copy_word(&a->sync, from->sync) < 0 ||
-	    copy_word(&a->detect_zeroes, from->detect_zeroes) < 0 ||
-	    copy_word(&a->on_source_error, from->on_source_error) < 0 ||
-	    copy_word(&a->on_target_error, from->on_target_error) < 0)
+	if (!a->destination || bcl_args_overlay(a, from) < 0)
 		return bcl_oom(bc);
 
 	if (bcl_table_is_one(p->live, "linear") &&

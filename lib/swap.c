@@ -5,14 +5,18 @@
 #include "internal.h"
 
 /*
- * Are these two the same as far as a swap can tell? The kernel prints arguments in its own order.
+ * Are these two the same as far as a swap can tell? The kernel prints a job's arguments in its own
+ * order, with what it has made of them since.
  */
 static bool same_table(const struct bcl_table *a, const struct bcl_table *b)
 {
-	if (bcl_table_is_one(a, BLOCKCOPY_TARGET_NAME) &&
-	    bcl_table_is_one(b, BLOCKCOPY_TARGET_NAME))
-		return true;
-	return bcl_table_equal(a, b);
+	_cleanup_(bcl_args_done) struct bcl_args x = {}, y = {};
+
+	if (!bcl_table_is_one(a, BLOCKCOPY_TARGET_NAME) ||
+	    !bcl_table_is_one(b, BLOCKCOPY_TARGET_NAME))
+		return bcl_table_equal(a, b);
+	return bcl_args_parse(a->lines[0].params, &x) == 0 &&
+	       bcl_args_parse(b->lines[0].params, &y) == 0 && bcl_args_same_job(&x, &y);
 }
 
 /*

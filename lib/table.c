@@ -176,6 +176,21 @@ int bcl_linear_parse(const char *params, char **ret_dev, uint64_t *ret_offset)
 	return 0;
 }
 
+bool bcl_table_below(const struct bcl_table *t, dev_t *ret_dev, uint64_t *ret_offset)
+{
+	_cleanup_free_ char *below = NULL;
+	uint64_t offset;
+	dev_t dev;
+
+	if (!bcl_table_is_one(t, "linear") ||
+	    bcl_linear_parse(t->lines[0].params, &below, &offset) < 0 ||
+	    bcl_parse_devno(below, &dev) < 0)
+		return false;
+	*ret_dev = dev;
+	*ret_offset = offset;
+	return true;
+}
+
 bool bcl_region_sectors_valid(uint64_t v)
 {
 	return v >= BLOCKCOPY_REGION_SECTORS_MIN && v <= BLOCKCOPY_REGION_SECTORS_MAX &&
@@ -193,6 +208,58 @@ void bcl_args_done(struct bcl_args *a)
 	free(a->on_target_error);
 	free(a->metadata);
 	*a = (struct bcl_args) {};
+}
+
+static int replace_word(char **to, const char *from)
+{
+	char *word = from ? strdup(from) : NULL;
+
+	if (!from)
+		return 0;
+	if (!word)
+		return -ENOMEM;
+	free(*to);
+	*to = word;
+	return 0;
+}
+
+int bcl_args_overlay(struct bcl_args *a, const struct bcl_args *from)
+{
+	if (from->bandwidth_set) {
+		a->bandwidth_set = true;
+		a->bandwidth = from->bandwidth;
+	}
+	if (from->buf_size_set) {
+		a->buf_size_set = true;
+		a->buf_size = from->buf_size;
+	}
+	if (from->write_timeout_set) {
+		a->write_timeout_set = true;
+		a->write_timeout = from->write_timeout;
+	}
+	a->paused = from->paused;
+	a->finished = from->finished;
+	if (replace_word(&a->copy_mode, from->copy_mode) < 0 ||
+	    replace_word(&a->sync, from->sync) < 0 ||
+	    replace_word(&a->detect_zeroes, from->detect_zeroes) < 0 ||
+	    replace_word(&a->on_source_error, from->on_source_error) < 0 ||
+	    replace_word(&a->on_target_error, from->on_target_error) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static bool same_word(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+bool bcl_args_same_job(const struct bcl_args *a, const struct bcl_args *b)
+{
+	return same_word(a->source, b->source) && a->source_offset == b->source_offset &&
+	       same_word(a->destination, b->destination) &&
+	       a->destination_offset == b->destination_offset &&
+	       a->region_sectors == b->region_sectors && same_word(a->metadata, b->metadata) &&
+	       a->paused == b->paused && a->finished == b->finished;
 }
 
 /* A cursor over the words of a line. */

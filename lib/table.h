@@ -43,6 +43,9 @@ int bcl_table_text(const struct bcl_table *t, const char *indent, bool show_keys
 /* The parameters of a linear line. Return: 0, -EINVAL, -ENOMEM. */
 int bcl_linear_parse(const char *params, char **ret_dev, uint64_t *ret_offset);
 
+/* One linear line: what it stands on, and from which sector on. Return: whether it is one. */
+bool bcl_table_below(const struct bcl_table *t, dev_t *ret_dev, uint64_t *ret_offset);
+
 /* The parameters of a blockcopy line, see kmod/blockcopy-abi.h. */
 struct bcl_args {
 	char *source;
@@ -71,6 +74,13 @@ struct bcl_args {
 };
 
 void bcl_args_done(struct bcl_args *a);
+/*
+ * What is set in "@from" but for devices and regions, over what is in "@a"; paused and finished in any
+ * case. Return: 0, -ENOMEM.
+ */
+int bcl_args_overlay(struct bcl_args *a, const struct bcl_args *from);
+/* The same devices in the same state, whatever the limits, and whether it has pivoted since. */
+bool bcl_args_same_job(const struct bcl_args *a, const struct bcl_args *b);
 /*
  * Strict in what it knows: word count, numbers, values and duplicates. An argument it does not
  * know ends the parsing with "unknown" set, so that a job of a newer module can still be pivoted

@@ -4,10 +4,6 @@
  * and tracks what is written. Its destination stays claimed, so that nobody writes there. A later
  * start with "bitmap" gives it a table that copies again; what differs is in the metadata.
  */
-#include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
-
 #include "internal.h"
 
 int bcl_tracking_check(struct blockcopy *bc, const struct bcl_job *j)
@@ -20,26 +16,11 @@ int bcl_tracking_check(struct blockcopy *bc, const struct bcl_job *j)
 			j->args.metadata ? "whose metadata has failed" : "without metadata");
 }
 
-/*
- * The destination stays open, and with that what was read of it before it was a copy stays in the page
- * cache, where udev's probes leave it. Who reads the copy is not to get that.
- */
 int bcl_tracking_begin(struct blockcopy *bc, struct bcl_job *j)
 {
-	_cleanup_(bcl_destination_done) struct bcl_destination d = {};
-	_cleanup_close_ int fd = -1;
 	int r = bcl_tracking_check(bc, j);
 
-	if (r == 0)
-		r = bcl_destination_find(bc, j->args.destination, &d);
-	if (r < 0)
-		return r;
-	fd = open(d.path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || ioctl(fd, BLKFLSBUF, 0) < 0)
-		return bcl_fail(bc, BLOCKCOPY_FAILED, -errno,
-				"%s: is a finished copy, but its cached pages cannot be dropped: %s",
-				d.path, strerror(errno));
-	return 0;
+	return r < 0 ? r : bcl_job_show_copy(bc, j);
 }
 
 bool bcl_is_tracking(const struct bcl_job *j)
@@ -104,45 +85,6 @@ static int check_devices(struct blockcopy *bc, const struct bcl_job *j, const ch
 	return 0;
 }
 
-static int take_word(char **to, const char *from)
-{
-	char *word;
-
-	if (!from)
-		return 0;
-	word = strdup(from);
-	if (!word)
-		return -ENOMEM;
-	free(*to);
-	*to = word;
-	return 0;
-}
-
-/* What the options say, and else what the job had. */
-static int take_options(struct bcl_args *a, const struct bcl_args *o)
-{
-	a->finished = false;
-	a->paused = o->paused;
-	if (o->bandwidth_set) {
-		a->bandwidth_set = true;
-		a->bandwidth = o->bandwidth;
-	}
-	if (o->buf_size_set) {
-		a->buf_size_set = true;
-		a->buf_size = o->buf_size;
-	}
-	if (o->write_timeout_set) {
-		a->write_timeout_set = true;
-		a->write_timeout = o->write_timeout;
-	}
-	if (take_word(&a->copy_mode, o->copy_mode) < 0 || take_word(&a->sync, o->sync) < 0 ||
-	    take_word(&a->detect_zeroes, o->detect_zeroes) < 0 ||
-	    take_word(&a->on_source_error, o->on_source_error) < 0 ||
-	    take_word(&a->on_target_error, o->on_target_error) < 0)
-		return -ENOMEM;
-	return 0;
-}
-
 static bool tracks_only(const struct bcl_job *j)
 {
 	switch (j->status.state) {
@@ -155,21 +97,6 @@ static bool tracks_only(const struct bcl_job *j)
 	default:
 		return false;
 	}
-}
-
-/* After the swap, as one blockcopy table is like another where a failed swap is looked at. */
-static int check_goes_on(struct blockcopy *bc, const struct bcl_dm_info *dev)
-{
-	_cleanup_(bcl_job_done) struct bcl_job j = {};
-	int r = bcl_job_read(bc, dev, &j);
-
-	if (r < 0)
-		return r;
-	if (r == 0 || j.args.finished)
-		return bcl_fail(bc, BLOCKCOPY_FAILED, -EIO,
-				"%s: the new table did not become live, the job is as it was",
-				dev->name);
-	return 1;
 }
 
 int bcl_tracking_go_on(struct blockcopy *bc, struct bcl_dm_info *dev, const char *destination,
@@ -193,10 +120,11 @@ int bcl_tracking_go_on(struct blockcopy *bc, struct bcl_dm_info *dev, const char
 		r = check_devices(bc, &j, destination, o->args.metadata);
 	if (r < 0)
 		return r;
-	if (take_options(&j.args, &o->args) < 0 || bcl_args_format(&j.args, &params) < 0 ||
+	/* What the options say, and else what the job had; it copies. */
+	if (bcl_args_overlay(&j.args, &o->args) < 0 || bcl_args_format(&j.args, &params) < 0 ||
 	    bcl_table_new(&t) < 0 ||
 	    bcl_table_add(t, 0, j.len, BLOCKCOPY_TARGET_NAME, params) < 0)
 		return bcl_oom(bc);
 	r = bcl_swap(bc, dev, t);
-	return r < 0 ? r : check_goes_on(bc, dev);
+	return r < 0 ? r : 1;
 }

@@ -126,6 +126,11 @@ int bcl_destination_compare_limits(struct blockcopy *bc, dev_t source, dev_t des
 	return 0;
 }
 
+int bcl_job_show_copy(struct blockcopy *bc, const struct bcl_job *j)
+{
+	return 0;
+}
+
 int bcl_tracking_begin(struct blockcopy *bc, struct bcl_job *j)
 {
 	return 0;

@@ -2,6 +2,7 @@
 /* Tables as data, lib/table.c. */
 #include <errno.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "table.h"
 #include "unit.h"
@@ -87,6 +88,92 @@ START_TEST(linear)
 	ck_assert_str_eq(dev, "8:16");
 	ck_assert_uint_eq(offset, 2048);
 	free(dev);
+}
+END_TEST
+
+START_TEST(below)
+{
+	static const struct {
+		const char *type, *params;
+	} others[] = { { "linear", "/dev/sda 0" }, { "striped", "8:16 0" }, { "linear", "8:16 x" } };
+	struct bcl_table *t;
+	uint64_t offset = 7;
+	dev_t dev = 7;
+
+	for (size_t i = 0; i < ELEMENTSOF(others); i++) {
+		ck_assert_int_eq(bcl_table_new(&t), 0);
+		ck_assert_int_eq(bcl_table_add(t, 0, 8, others[i].type, others[i].params), 0);
+		ck_assert(!bcl_table_below(t, &dev, &offset));
+		bcl_table_free(t);
+	}
+	ck_assert_int_eq(bcl_table_new(&t), 0);
+	ck_assert(!bcl_table_below(t, &dev, &offset));
+	ck_assert(dev == 7 && offset == 7);
+	ck_assert_int_eq(bcl_table_add(t, 0, 8, "linear", "8:16 2048"), 0);
+	ck_assert(bcl_table_below(t, &dev, &offset));
+	ck_assert(dev == makedev(8, 16) && offset == 2048);
+	ck_assert_int_eq(bcl_table_add(t, 8, 8, "linear", "8:16 4096"), 0);
+	ck_assert(!bcl_table_below(t, &dev, &offset));
+	bcl_table_free(t);
+}
+END_TEST
+
+/* "@with" over "@line", as a table line. */
+static char *overlaid(const char *line, const char *with)
+{
+	struct bcl_args a, b;
+	char *text;
+
+	ck_assert_int_eq(bcl_args_parse(line, &a), 0);
+	ck_assert_int_eq(bcl_args_parse(with, &b), 0);
+	ck_assert_int_eq(bcl_args_overlay(&a, &b), 0);
+	ck_assert_int_eq(bcl_args_format(&a, &text), 0);
+	bcl_args_done(&a);
+	bcl_args_done(&b);
+	return text;
+}
+
+START_TEST(overlay)
+{
+	char *text = overlaid("1:0 0 1:1 0 8 8 copy_mode auto bandwidth 5 finished metadata 1:2 paused",
+			      "2:0 1 2:1 1 128 8 sync bitmap write_timeout 50 buf_size 1048576 on_target_error stop");
+	char *same = overlaid("1:0 0 1:1 0 8 6 copy_mode auto bandwidth 5 metadata 1:2",
+			      "1:0 0 1:1 0 8 8 sync bitmap write_timeout 50 buf_size 1048576 on_target_error stop");
+
+	ck_assert_str_eq(text, same);
+	free(text);
+	free(same);
+	text = overlaid("1:0 0 1:1 0 8 2 copy_mode auto", "1:0 0 1:1 0 8 3 copy_mode background finished");
+	ck_assert_ptr_nonnull(strstr(text, "copy_mode background"));
+	ck_assert_ptr_nonnull(strstr(text, "finished"));
+	free(text);
+}
+END_TEST
+
+static bool same_job(const char *one, const char *two)
+{
+	struct bcl_args a, b;
+	bool same;
+
+	ck_assert_int_eq(bcl_args_parse(one, &a), 0);
+	ck_assert_int_eq(bcl_args_parse(two, &b), 0);
+	same = bcl_args_same_job(&a, &b);
+	bcl_args_done(&a);
+	bcl_args_done(&b);
+	return same;
+}
+
+START_TEST(jobs)
+{
+	static const char *const others[] = {
+		"1:9 0 1:1 0 8 2 metadata 1:2", "1:0 8 1:1 0 8 2 metadata 1:2", "1:0 0 1:9 0 8 2 metadata 1:2",
+		"1:0 0 1:1 8 8 2 metadata 1:2", "1:0 0 1:1 0 16 2 metadata 1:2", "1:0 0 1:1 0 8 2 metadata 1:9",
+		"1:0 0 1:1 0 8", "1:0 0 1:1 0 8 3 metadata 1:2 paused", "1:0 0 1:1 0 8 3 metadata 1:2 finished",
+	};
+
+	ck_assert(same_job("1:0 0 1:1 0 8 2 metadata 1:2", "1:0 0 1:1 0 8 5 copy_mode auto metadata 1:2 pivoted"));
+	for (size_t i = 0; i < ELEMENTSOF(others); i++)
+		ck_assert_msg(!same_job("1:0 0 1:1 0 8 2 metadata 1:2", others[i]), "%s", others[i]);
 }
 END_TEST
 
@@ -294,6 +381,9 @@ int main(void)
 	tcase_add_test(t, tables);
 	tcase_add_test(t, keys);
 	tcase_add_test(t, linear);
+	tcase_add_test(t, below);
+	tcase_add_test(t, overlay);
+	tcase_add_test(t, jobs);
 	tcase_add_test(t, args);
 	tcase_add_test(t, written);
 	tcase_add_test(t, unknown_args);
