@@ -294,7 +294,8 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 	m->copied_bytes = job->copier.copied_bytes;
 	/*
 	 * If it may not flip now, the copier sees to it, and flushes again: a flip that became
-	 * possible only after this look would have no record. The work that records goes on by itself.
+	 * possible only after this look would have no record. The work that records goes on by
+	 * itself.
 	 */
 	if (may_flip(job, hold) &&
 	    !bc_meta_record(job, m->pivot ? BC_OUTCOME_PIVOTED : BC_OUTCOME_FINISHED, hold)) {

@@ -310,7 +310,7 @@ bool bc_meta_record(struct bc_job *job, enum bc_outcome outcome, u64 hold)
 
 bool bc_meta_misleads(struct bc_job *job, bool pivot)
 {
-	/* That nobody tracks is as true after a finish as before; where the data is, is not told. */
+	/* That nobody tracks is as true after a finish; where the data is, is not told. */
 	return job->meta && (pivot || READ_ONCE(job->meta->state) != BC_META_DETACHED);
 }
 
