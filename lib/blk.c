@@ -118,3 +118,30 @@ int bcl_blk_signature(const char *path, char **ret_what)
 	*ret_what = TAKE_PTR(all);
 	return 1;
 }
+
+int bcl_blk_partitions(const char *path, uint64_t *ret_starts, int max)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_(probe_freep) blkid_probe pr = NULL;
+	blkid_partlist list;
+	int n;
+
+	if (fd < 0)
+		return -errno;
+	pr = blkid_new_probe();
+	if (!pr)
+		return -ENOMEM;
+	errno = 0;
+	if (blkid_probe_set_device(pr, fd, 0, 0) < 0)
+		return errno ? -errno : -EIO;
+	list = blkid_probe_get_partitions(pr);
+	if (!list)
+		return 0;
+	n = blkid_partlist_numof_partitions(list);
+	if (n > max)
+		n = max;
+	for (int i = 0; i < n; i++)
+		ret_starts[i] = 512 * (uint64_t)blkid_partition_get_start(
+					      blkid_partlist_get_partition(list, i));
+	return n;
+}

@@ -4,6 +4,7 @@
 #define BCL_BLK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Is it UUID=, PARTUUID=, LABEL=, PARTLABEL= something? */
 bool bcl_blk_is_tag(const char *spec);
@@ -14,5 +15,10 @@ int bcl_blk_find_tag(const char *spec, char **ret_path);
  * Return: 1 with a text, 0 nothing, -errno.
  */
 int bcl_blk_signature(const char *path, char **ret_what);
+/*
+ * Where the partitions of "@path" begin, at most "@max", in bytes.
+ * Return: how many, 0 there is no table of partitions, -errno.
+ */
+int bcl_blk_partitions(const char *path, uint64_t *ret_starts, int max);
 
 #endif /* BCL_BLK_H */

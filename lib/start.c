@@ -5,6 +5,7 @@
 
 #include "internal.h"
 #include "metadata.h"
+#include "sample.h"
 #include "sysfs.h"
 
 /* All that is decided before anything is changed. */
@@ -147,6 +148,13 @@ static int find_metadata(struct blockcopy *bc, struct plan *p, const struct bloc
 				"/var/lib/blockcopy to look into), nobody knows what was written since; "
 				"needed one that was tracked (start without --sync bitmap)",
 				p->metadata.path);
+	if (r == 0)
+		r = bcl_sample_check(bc, &(struct bcl_sampled) {
+			.metadata = p->metadata.path,
+			.source = p->dev.dev,
+			.destination = p->destination.dev,
+			.destination_offset = p->args.destination_offset,
+		});
 	return r;
 }
 

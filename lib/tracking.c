@@ -5,6 +5,7 @@
  * start with "bitmap" gives it a table that copies again; what differs is in the metadata.
  */
 #include "internal.h"
+#include "sample.h"
 
 int bcl_tracking_check(struct blockcopy *bc, const struct bcl_job *j)
 {
@@ -85,6 +86,25 @@ static int check_devices(struct blockcopy *bc, const struct bcl_job *j, const ch
 	return 0;
 }
 
+static int check_samples(struct blockcopy *bc, const struct bcl_job *j)
+{
+	struct bcl_sampled what = {
+		.source = j->dev.dev, .destination_offset = j->args.destination_offset,
+	};
+	_cleanup_free_ char *path = NULL;
+	dev_t metadata;
+
+	if (bcl_parse_devno(j->args.metadata, &metadata) < 0 ||
+	    bcl_parse_devno(j->args.destination, &what.destination) < 0)
+		return bcl_fail(bc, BLOCKCOPY_FAILED, -EINVAL,
+				"%s: found a job with a device that is no number", j->dev.name);
+	path = bcl_device_path(metadata);
+	if (!path)
+		return bcl_oom(bc);
+	what.metadata = path;
+	return bcl_sample_check(bc, &what);
+}
+
 static bool tracks_only(const struct bcl_job *j)
 {
 	switch (j->status.state) {
@@ -118,6 +138,8 @@ int bcl_tracking_go_on(struct blockcopy *bc, struct bcl_dm_info *dev, const char
 	r = bcl_tracking_check(bc, &j);
 	if (r == 0)
 		r = check_devices(bc, &j, destination, o->args.metadata);
+	if (r == 0)
+		r = check_samples(bc, &j);
 	if (r < 0)
 		return r;
 	/* What the options say, and else what the job had; it copies. */
