@@ -72,7 +72,11 @@ int fill_options(struct ctl *c, struct blockcopy_options *o)
 				blockcopy_options_set_detect_zeroes, o);
 	if (!r && opt->metadata && blockcopy_options_set_metadata(o, opt->metadata) < 0)
 		r = complain(BLOCKCOPY_FAILED, "out of memory");
+	if (!r && opt->format && strcmp(opt->format, "raw"))
+		r = complain(BLOCKCOPY_USAGE, "format: found \"%s\", needed raw", opt->format);
 	blockcopy_options_set_force(o, opt->force);
+	blockcopy_options_set_reuse_external(o, opt->reuse_external);
+	blockcopy_options_set_blockdev(o, opt->blockdev);
 	return r;
 }
 
@@ -80,7 +84,7 @@ static int dry_run(struct ctl *c, const struct blockcopy_options *o)
 {
 	char *text;
 
-	if (blockcopy_plan(c->bc, c->arg[0], c->arg[1], o, c->opt.show_keys, &text) < 0)
+	if (blockcopy_plan(c->bc, c->arg[0], c->opt.dest, o, c->opt.show_keys, &text) < 0)
 		return failed(c);
 	fputs(text, stdout);
 	explicit_bzero(text, strlen(text));
@@ -192,7 +196,7 @@ static int start(struct ctl *c, const struct blockcopy_options *o)
 	/* Before the start, so that an interrupt right after it finds us ready to undo it. */
 	if (wait && cancel_on_signals(c) < 0)
 		return complain(BLOCKCOPY_FAILED, "signals: %s", strerror(errno));
-	if (blockcopy_start(c->bc, c->arg[0], c->arg[1], o) < 0)
+	if (blockcopy_start(c->bc, c->arg[0], c->opt.dest, o) < 0)
 		return failed(c);
 	if (wait)
 		return wait_for_it(c, timeout_ms, max_blackout_ms);
@@ -205,6 +209,11 @@ int cmd_start(struct ctl *c)
 	struct blockcopy_options *o;
 	int status;
 
+	if (!c->opt.dest == (c->n_arg < 2))
+		return complain(BLOCKCOPY_USAGE, "start: found %s, needed NAME DEST, or NAME --dest DEST",
+				c->opt.dest ? "two destinations" : "no destination");
+	if (!c->opt.dest)
+		c->opt.dest = c->arg[1];
 	if (blockcopy_options_new(&o) < 0)
 		return complain(BLOCKCOPY_FAILED, "out of memory");
 	status = fill_options(c, o);

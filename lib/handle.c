@@ -236,3 +236,13 @@ void blockcopy_options_set_force(struct blockcopy_options *o, bool force)
 {
 	o->force = force;
 }
+
+void blockcopy_options_set_reuse_external(struct blockcopy_options *o, bool reuse)
+{
+	o->reuse_external = reuse;
+}
+
+void blockcopy_options_set_blockdev(struct blockcopy_options *o, bool blockdev)
+{
+	o->blockdev = blockdev;
+}

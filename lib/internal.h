@@ -45,6 +45,8 @@ void bcl_error_restore(struct blockcopy *bc, struct bcl_saved_error *saved);
 struct blockcopy_options {
 	struct bcl_args args;	/* what goes to the table line; source and destination unset */
 	bool force;
+	bool reuse_external;
+	bool blockdev;
 };
 
 /* ---- device.c: what NAME is ---- */
@@ -78,7 +80,8 @@ int bcl_device_lock(struct blockcopy *bc, const char *name, struct bcl_dm_info *
 /* ---- destination/block.c ---- */
 
 struct bcl_destination {
-	char *path;	/* as resolved, for messages */
+	char *path;	/* as resolved, for messages; of the file, if it is one */
+	char *device;	/* of a file: its loop device, else NULL */
 	dev_t dev;
 	uint64_t size;	/* bytes */
 };

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <sys/sysmacros.h>
 
+#include "destination/file.h"
 #include "internal.h"
 #include "metadata.h"
 #include "sample.h"
@@ -20,7 +21,11 @@ struct plan {
 	struct bcl_args args;		/* its source is for the case without helper */
 	bool has_metadata;
 	struct bcl_destination metadata;
+	struct bcl_file file;		/* when the destination is one */
+	bool dry;			/* no file is made: its device is not known */
 };
+
+#define NO_PLAN ((struct plan) { .file = { .fd = -1, .loop = -1 } })
 
 static void plan_done(struct plan *p)
 {
@@ -29,7 +34,8 @@ static void plan_done(struct plan *p)
 	free(p->helper_name);
 	bcl_args_done(&p->args);
 	bcl_destination_done(&p->metadata);
-	*p = (struct plan) {};
+	bcl_file_done(&p->file);
+	*p = NO_PLAN;
 }
 
 static int fill_args(struct blockcopy *bc, struct plan *p, const struct blockcopy_options *o)
@@ -118,9 +124,9 @@ static struct bcl_job_identity identity(const struct plan *p)
 	};
 }
 
-static bool goes_on(const struct plan *p)
+static bool goes_on(const struct bcl_args *args)
 {
-	return p->args.sync && !strcmp(p->args.sync, "bitmap");
+	return args->sync && !strcmp(args->sync, "bitmap");
 }
 
 /* The device for it, and whether the job can go on from what is there. */
@@ -130,7 +136,7 @@ static int find_metadata(struct blockcopy *bc, struct plan *p, const struct bloc
 	int r;
 
 	if (!o->args.metadata)
-		return goes_on(p) ? bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
+		return goes_on(&p->args) ? bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
 					     "--sync bitmap needs --metadata DEVICE") : 0;
 	r = bcl_destination_find(bc, o->args.metadata, &p->metadata);
 	if (r < 0)
@@ -139,7 +145,7 @@ static int find_metadata(struct blockcopy *bc, struct plan *p, const struct bloc
 	p->args.metadata = bcl_asprintf("%u:%u", major(p->metadata.dev), minor(p->metadata.dev));
 	if (!p->args.metadata)
 		return bcl_oom(bc);
-	if (!goes_on(p))
+	if (!goes_on(&p->args))
 		return bcl_metadata_check_device(bc, &p->metadata, &id);
 	r = bcl_metadata_check_job(bc, &p->metadata, &id);
 	if (r == 0 && bcl_distrusted(p->dev.name, p->metadata.dev))
@@ -158,6 +164,37 @@ static int find_metadata(struct blockcopy *bc, struct plan *p, const struct bloc
 	return r;
 }
 
+/* The device to copy to; a file gets one. */
+static int find_destination(struct blockcopy *bc, struct plan *p, const char *spec,
+			    const struct blockcopy_options *o)
+{
+	struct bcl_file_wanted want = {
+		.size = bcl_table_len(p->live) * 512, .block_size = 512,
+		.reuse = o->reuse_external || goes_on(&o->args),
+	};
+	int r;
+
+	if (!bcl_file_is_meant(spec))
+		return bcl_destination_find(bc, spec, &p->destination);
+	if (o->blockdev)
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -ENOTBLK,
+				"%s: found a file, or nothing, needed a block device with --blockdev",
+				spec);
+	(void)bcl_sysfs_queue_u64(p->dev.dev, "logical_block_size", &want.block_size);
+	if (p->dry) {
+		p->destination.path = strdup(spec);
+		return p->destination.path ? 0 : bcl_oom(bc);
+	}
+	r = bcl_file_open(bc, spec, &want, &p->file);
+	if (r == 0)
+		r = bcl_destination_find(bc, p->file.loop_path, &p->destination);
+	if (r < 0)
+		return r;
+	p->destination.device = p->destination.path;
+	p->destination.path = strdup(spec);
+	return p->destination.path ? 0 : bcl_oom(bc);
+}
+
 static int make_plan(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *destination,
 		     const struct blockcopy_options *o, struct plan *p)
 {
@@ -166,20 +203,22 @@ static int make_plan(struct blockcopy *bc, const struct bcl_dm_info *dev, const 
 	p->dev = *dev;
 	r = bcl_source_check(bc, dev, &p->live);
 	if (r == 0)
-		r = bcl_destination_find(bc, destination, &p->destination);
+		r = find_destination(bc, p, destination, o);
 	if (r == 0)
 		r = fill_args(bc, p, o);
 	if (r == 0 && p->needs_helper)
 		r = bcl_helper_check(bc, dev, p->live);
 	if (r == 0)
 		r = check_leftover(bc, p);
+	if (r == 0 && !p->destination.dev)
+		return 0;
 	/*
 	 * The leftover holds nothing of its own, but it would show as a holder of a destination
 	 * only if the source's own stack were the destination, which is refused anyway.
 	 */
 	if (r == 0)
 		r = bcl_destination_check(bc, &p->destination, dev, bcl_table_len(p->live) * 512,
-					  o->force || goes_on(p));
+					  o->force || goes_on(&p->args));
 	if (r == 0)
 		r = find_metadata(bc, p, o);
 	if (r == 0)
@@ -284,13 +323,13 @@ int bcl_start_drop_interrupted(struct blockcopy *bc, struct bcl_dm_info *dev)
 int bcl_start(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *destination,
 	      const struct blockcopy_options *options)
 {
-	_cleanup_(plan_done) struct plan p = {};
+	_cleanup_(plan_done) struct plan p = NO_PLAN;
 	int r;
 
 	r = make_plan(bc, dev, destination, options, &p);
 	if (r == 0)
 		r = check_module(bc);
-	if (r == 0 && p.has_metadata && !goes_on(&p)) {
+	if (r == 0 && p.has_metadata && !goes_on(&p.args)) {
 		struct bcl_job_identity id = identity(&p);
 
 		r = bcl_metadata_format(bc, &p.metadata, &id, options->force);
@@ -299,6 +338,8 @@ int bcl_start(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *d
 	}
 	if (r == 0)
 		r = insert(bc, &p);
+	if (r == 0)
+		bcl_file_keep(&p.file);
 	if (r == 0)
 		bcl_sysfs_changed(p.destination.dev);
 	return r;
@@ -336,7 +377,10 @@ static int print_plan(struct blockcopy *bc, const struct plan *p, bool show_keys
 		return r;
 	if (bcl_table_text(p->live, "\t", show_keys, &helper) == 0 &&
 	    bcl_table_text(t, "\t", show_keys, &job) == 0)
-		text = bcl_asprintf("%s%s%s%s%s%s%sload into %s and resume:\n%s",
+		text = bcl_asprintf("%s%s%s%s%s%s%s%s%s%sload into %s and resume:\n%s",
+				    p->destination.dev ? "" : "attach a loop device to ",
+				    p->destination.dev ? "" : p->destination.path,
+				    p->destination.dev ? "" : "\n",
 				    p->has_leftover ? "remove " : "",
 				    p->has_leftover ? p->leftover.name : "",
 				    p->has_leftover ? "\n" : "",
@@ -355,11 +399,12 @@ static int print_plan(struct blockcopy *bc, const struct plan *p, bool show_keys
 int blockcopy_plan(struct blockcopy *bc, const char *name, const char *destination,
 		   const struct blockcopy_options *options, bool show_keys, char **ret_text)
 {
-	_cleanup_(plan_done) struct plan p = {};
+	_cleanup_(plan_done) struct plan p = NO_PLAN;
 	struct bcl_dm_info dev;
 	int r;
 
 	bcl_begin(bc);
+	p.dry = true;
 	r = bcl_device_find(bc, name, &dev);
 	if (r == 0)
 		r = make_plan(bc, &dev, destination, options ? options : &defaults, &p);
@@ -368,6 +413,12 @@ int blockcopy_plan(struct blockcopy *bc, const char *name, const char *destinati
 	if (p.needs_helper) {
 		p.args.source = bcl_asprintf("/dev/mapper/%s", p.helper_name);
 		if (!p.args.source)
+			return bcl_oom(bc);
+	}
+	if (!p.destination.dev) {
+		free(p.args.destination);
+		p.args.destination = strdup("/dev/loopN");
+		if (!p.args.destination)
 			return bcl_oom(bc);
 	}
 	return print_plan(bc, &p, show_keys, ret_text);

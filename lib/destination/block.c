@@ -9,13 +9,20 @@
 #include <unistd.h>
 
 #include "blk.h"
+#include "destination/file.h"
 #include "internal.h"
 #include "sysfs.h"
 
 void bcl_destination_done(struct bcl_destination *d)
 {
 	free(d->path);
+	free(d->device);
 	*d = (struct bcl_destination) {};
+}
+
+static const char *device_of(const struct bcl_destination *d)
+{
+	return d->device ? d->device : d->path;
 }
 
 static int refuse(struct blockcopy *bc, const struct bcl_destination *d, int r, const char *found,
@@ -42,7 +49,9 @@ int bcl_destination_find(struct blockcopy *bc, const char *spec, struct bcl_dest
 			return bcl_fail(bc, BLOCKCOPY_USAGE, r, "%s: not a tag", spec);
 	} else if (bcl_parse_devno(spec, &dev) == 0) {
 		d.path = bcl_device_path(dev);
-	} else {
+	} else if (bcl_file_is_meant(spec) && bcl_file_loop(spec, &d.path) < 0) {
+		return bcl_oom(bc);
+	} else if (!d.path) {
 		d.path = strdup(spec);
 	}
 	if (!d.path)
@@ -220,7 +229,7 @@ static int check_use(struct blockcopy *bc, const struct bcl_destination *d)
  */
 static int check_claim(struct blockcopy *bc, const struct bcl_destination *d)
 {
-	_cleanup_close_ int fd = open(d->path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	_cleanup_close_ int fd = open(device_of(d), O_RDONLY | O_EXCL | O_CLOEXEC);
 
 	if (fd >= 0)
 		return 0;
@@ -264,7 +273,7 @@ static int check_shape(struct blockcopy *bc, const struct bcl_destination *d, de
 static int check_signature(struct blockcopy *bc, const struct bcl_destination *d)
 {
 	_cleanup_free_ char *what = NULL;
-	int r = bcl_blk_signature(d->path, &what);
+	int r = bcl_blk_signature(device_of(d), &what);
 
 	if (r == 0)
 		return 0;

@@ -14,13 +14,13 @@ linear_on disk "$src"
 check "usage"
 refuses 2 "no command" blockcopy
 refuses 2 "no such command" blockcopy copy
-refuses 2 "too few arguments" blockcopy start "$disk"
+refuses 2 "too few arguments" blockcopy start
 refuses 2 "too many arguments" blockcopy info "$disk" x
 refuses 2 "does not apply to info" blockcopy info "$disk" --bandwidth 5
 refuses 2 "--nonsense" blockcopy start "$disk" "$dst" --nonsense
 refuses 2 "needs a value" blockcopy start "$disk" "$dst" --timeout
 refuses 2 "not supported yet" blockcopy start "$disk" "$dst" --shallow
-refuses 2 "not supported yet" blockcopy start "$disk" "$dst" --format=raw
+refuses 2 "not supported yet" blockcopy start "$disk" "$dst" --xml=file
 refuses 2 "synchronous-writes" blockcopy start "$disk" "$dst" --synchronous-writes --copy-mode auto
 refuses 2 "write-timeout" blockcopy start "$disk" "$dst" --write-timeout 5
 refuses 2 "on-target-error" blockcopy start "$disk" "$dst" --on-target-error retry
