@@ -108,7 +108,7 @@ int bcl_dm_events_arm(int fd)
 
 char *bcl_file_behind(dev_t dev)
 {
-	return major(dev) == 7 ? strdup("/srv/copy.img") : NULL;
+	return major(dev) == 7 ? strdup("/var/lib/copy.img") : NULL;
 }
 
 char *bcl_device_path(dev_t dev)

@@ -49,7 +49,7 @@ expect "size" "$(stat -c %s "$img")" $((mib << 20))
 expect "mode" "$(stat -c %a "$img")" 600
 blockcopy pivot "$vm" > /dev/null
 is_attached "$img" || fail "the device lost it"
-guest_off $guest "$vm"
+guest_off "$guest" "$vm"
 bio write "$dev" 1m 64k 7
 blockcopy recover > /dev/null
 is_attached "$img" || fail "recover took it away"
