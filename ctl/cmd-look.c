@@ -54,7 +54,7 @@ static void print_errors(const struct blockcopy_info *i)
 static void print_info(const struct blockcopy_info *i)
 {
 	char a[SIZE_TEXT], b[SIZE_TEXT];
-	const char *file = blockcopy_info_destination_file(i);
+	const char *spec = blockcopy_info_destination_spec(i);
 	int64_t eta = blockcopy_info_eta_s(i);
 
 	printf("%-14s %s\n", "Name:", blockcopy_info_name(i));
@@ -63,7 +63,7 @@ static void print_info(const struct blockcopy_info *i)
 	       blockcopy_info_suspended(i) ? ", device suspended" : "");
 	printf("%-14s %s\n", "Source:", blockcopy_info_source(i));
 	printf("%-14s %s%s%s%s%s\n", "Destination:", blockcopy_info_destination(i),
-	       file ? " (" : "", file ? file : "", file ? ")" : "",
+	       spec ? " (" : "", spec ? spec : "", spec ? ")" : "",
 	       blockcopy_info_destination_gone(i) ? ", destination is gone" : "");
 	printf("%-14s [%3u %%] %s of %s\n", "Block Copy:", blockcopy_info_percent(i),
 	       format_size(blockcopy_info_offset(i), a), format_size(blockcopy_info_len(i), b));
@@ -96,7 +96,7 @@ int cmd_info(struct ctl *c)
 
 static void print_row(const struct blockcopy_info *i)
 {
-	const char *file = blockcopy_info_destination_file(i);
+	const char *spec = blockcopy_info_destination_spec(i);
 	char mode[80];
 
 	/* A star: guest writes go to both at this moment. */
@@ -104,7 +104,7 @@ static void print_row(const struct blockcopy_info *i)
 		 blockcopy_info_mirroring(i) ? "*" : "");
 	printf("%-20s %-11s %3u %%   %-16s %-20s %s%s\n", blockcopy_info_name(i),
 	       blockcopy_info_state_word(i), blockcopy_info_percent(i), mode,
-	       blockcopy_info_source(i), file ? file : blockcopy_info_destination(i),
+	       blockcopy_info_source(i), spec ? spec : blockcopy_info_destination(i),
 	       blockcopy_info_destination_gone(i) ? " (gone)" : "");
 }
 

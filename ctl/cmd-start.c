@@ -72,8 +72,9 @@ int fill_options(struct ctl *c, struct blockcopy_options *o)
 				blockcopy_options_set_detect_zeroes, o);
 	if (!r && opt->metadata && blockcopy_options_set_metadata(o, opt->metadata) < 0)
 		r = complain(BLOCKCOPY_FAILED, "out of memory");
-	if (!r && opt->format && strcmp(opt->format, "raw"))
-		r = complain(BLOCKCOPY_USAGE, "format: found \"%s\", needed raw", opt->format);
+	if (!r && opt->format && blockcopy_options_set_format(o, opt->format) < 0)
+		r = complain(BLOCKCOPY_USAGE, "format: found \"%s\", needed raw, qcow2, qed, vmdk, vdi, "
+					      "vhdx, vpc or parallels", opt->format);
 	blockcopy_options_set_force(o, opt->force);
 	blockcopy_options_set_reuse_external(o, opt->reuse_external);
 	blockcopy_options_set_blockdev(o, opt->blockdev);

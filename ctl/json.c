@@ -116,7 +116,7 @@ static struct json_object *object_of_info(const struct blockcopy_info *i)
 	NUMBER("intent_bytes", intent_bytes);
 	TEXT("source", source);
 	TEXT("destination", destination);
-	TEXT("destination_file", destination_file);
+	TEXT("destination_spec", destination_spec);
 	BOOL("destination_gone", destination_gone);
 	NUMBER("blackout_us", blackout_us);
 	TEXT("event", event);

@@ -150,6 +150,11 @@ int blockcopy_options_set_metadata(struct blockcopy_options *o, const char *devi
 void blockcopy_options_set_paused(struct blockcopy_options *o, bool paused);
 /* Overwrite a destination that carries a signature. Overrides no other refusal. */
 void blockcopy_options_set_force(struct blockcopy_options *o, bool force);
+/*
+ * What a destination that is a file is written as: "raw", or a format that qemu-img can create and
+ * qemu-nbd can write: "qcow2", "vmdk" ...
+ */
+int blockcopy_options_set_format(struct blockcopy_options *o, const char *format);
 /* A destination that is a file must be there and is used as it is; else it must not, or be empty. */
 void blockcopy_options_set_reuse_external(struct blockcopy_options *o, bool reuse);
 /* The destination must be a block device: no file is created by a slip of the pen. */
@@ -159,9 +164,10 @@ void blockcopy_options_set_blockdev(struct blockcopy_options *o, bool blockdev);
 
 /*
  * Insert the target under the device NAME and begin to copy to "@destination": a path, or a tag
- * UUID=, PARTUUID=, LABEL=, PARTLABEL=. A path may be that of a raw file: one that is missing is
- * created, sparse, and attached to a loop device that goes with its last user. Checks everything
- * before it changes anything; a file that was made is taken away after a failure. "@options" may be
+ * UUID=, PARTUUID=, LABEL=, PARTLABEL=. A path may be that of a file: one that is missing is
+ * created, and attached to a loop device, or by qemu-nbd if it is no raw one; "nbd://host:port/export"
+ * and "nbd+unix:///export?socket=path" are exports of a server. The device goes with its last user.
+ * Checks everything before it changes anything; a file that was made is taken away after a failure. "@options" may be
  * NULL. Returns when the copy runs.
  */
 int blockcopy_start(struct blockcopy *bc, const char *name, const char *destination,
@@ -332,8 +338,8 @@ uint64_t blockcopy_info_events(const struct blockcopy_info *i);
 /* Paths where the devices have some, else MAJOR:MINOR, as also for one that is gone. */
 const char *blockcopy_info_source(const struct blockcopy_info *i);
 const char *blockcopy_info_destination(const struct blockcopy_info *i);
-/* The file, if the destination is a loop device on one; else NULL. */
-const char *blockcopy_info_destination_file(const struct blockcopy_info *i);
+/* The file, "FORMAT:FILE" or "nbd://..." that the destination stands for; NULL: a device like any. */
+const char *blockcopy_info_destination_spec(const struct blockcopy_info *i);
 
 /* A sentence for a word of blockcopy_info_error(); static, the word itself when it is not known. */
 const char *blockcopy_error_word_explain(const char *word);

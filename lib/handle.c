@@ -130,6 +130,7 @@ void blockcopy_options_free(struct blockcopy_options *o)
 	if (!o)
 		return;
 	bcl_args_done(&o->args);
+	free(o->format);
 	free(o);
 }
 
@@ -245,4 +246,19 @@ void blockcopy_options_set_reuse_external(struct blockcopy_options *o, bool reus
 void blockcopy_options_set_blockdev(struct blockcopy_options *o, bool blockdev)
 {
 	o->blockdev = blockdev;
+}
+
+int blockcopy_options_set_format(struct blockcopy_options *o, const char *format)
+{
+	/* What qemu-img can create and qemu-nbd can write. */
+	static const char *const allowed[] = {
+		"raw", "qcow2", "qed", "vmdk", "vdi", "vhdx", "vpc", "parallels", NULL
+	};
+	int r = set_word(&o->format, format, allowed);
+
+	if (r == 0 && !strcmp(format, "raw")) {
+		free(o->format);
+		o->format = NULL;
+	}
+	return r;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What users of the library see of a job. */
-#include "destination/file.h"
+#include "destination/spec.h"
 #include "internal.h"
 
 /* Not a word of the kernel's. */
@@ -15,7 +15,7 @@ struct blockcopy_info {
 	bool destination_gone;
 	char *source;
 	char *destination;
-	char *destination_file;		/* NULL: it is no file */
+	char *destination_spec;		/* NULL: it is its own name */
 };
 
 static char *leg_path(const char *word)
@@ -42,7 +42,7 @@ int bcl_info_from_job(struct blockcopy *bc, const struct bcl_job *j,
 	i->source = leg_path(j->args.source);
 	i->destination = leg_path(j->args.destination);
 	if (bcl_parse_devno(j->args.destination, &dev) == 0)
-		i->destination_file = bcl_file_behind(dev);
+		i->destination_spec = bcl_destination_spec(dev);
 	if (!i->source || !i->destination) {
 		blockcopy_info_free(i);
 		return bcl_oom(bc);
@@ -67,7 +67,7 @@ void blockcopy_info_free(struct blockcopy_info *i)
 		return;
 	free(i->source);
 	free(i->destination);
-	free(i->destination_file);
+	free(i->destination_spec);
 	free(i);
 }
 
@@ -180,7 +180,7 @@ GETTER(const char *, event,
 GETTER(uint64_t, events, i->status.events)
 GETTER(const char *, source, i->source)
 GETTER(const char *, destination, i->destination)
-GETTER(const char *, destination_file, i->destination_file)
+GETTER(const char *, destination_spec, i->destination_spec)
 
 uint64_t blockcopy_info_offset(const struct blockcopy_info *i)
 {

@@ -45,6 +45,7 @@ void bcl_error_restore(struct blockcopy *bc, struct bcl_saved_error *saved);
 struct blockcopy_options {
 	struct bcl_args args;	/* what goes to the table line; source and destination unset */
 	bool force;
+	char *format;		/* of a file; NULL: raw */
 	bool reuse_external;
 	bool blockdev;
 };

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <sys/sysmacros.h>
 
-#include "destination/file.h"
+#include "destination/attachment.h"
 #include "internal.h"
 #include "metadata.h"
 #include "sample.h"
@@ -21,11 +21,11 @@ struct plan {
 	struct bcl_args args;		/* its source is for the case without helper */
 	bool has_metadata;
 	struct bcl_destination metadata;
-	struct bcl_file file;		/* when the destination is one */
-	bool dry;			/* no file is made: its device is not known */
+	struct bcl_attachment attachment;
+	bool dry;			/* nothing is attached: its device is not known */
 };
 
-#define NO_PLAN ((struct plan) { .file = { .fd = -1, .loop = -1 } })
+#define NO_PLAN ((struct plan) { .attachment = BCL_NO_ATTACHMENT })
 
 static void plan_done(struct plan *p)
 {
@@ -34,7 +34,7 @@ static void plan_done(struct plan *p)
 	free(p->helper_name);
 	bcl_args_done(&p->args);
 	bcl_destination_done(&p->metadata);
-	bcl_file_done(&p->file);
+	bcl_attachment_done(&p->attachment);
 	*p = NO_PLAN;
 }
 
@@ -164,7 +164,7 @@ static int find_metadata(struct blockcopy *bc, struct plan *p, const struct bloc
 	return r;
 }
 
-/* The device to copy to; a file gets one. */
+/* The device to copy to; what is none gets one. */
 static int find_destination(struct blockcopy *bc, struct plan *p, const char *spec,
 			    const struct blockcopy_options *o)
 {
@@ -174,20 +174,22 @@ static int find_destination(struct blockcopy *bc, struct plan *p, const char *sp
 	};
 	int r;
 
-	if (!bcl_file_is_meant(spec))
-		return bcl_destination_find(bc, spec, &p->destination);
+	if (!bcl_attachment_is_meant(spec))
+		return o->format ? bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
+					    "%s: found a device, or nothing, needed a file for the "
+					    "format %s", spec, o->format) :
+				   bcl_destination_find(bc, spec, &p->destination);
 	if (o->blockdev)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -ENOTBLK,
-				"%s: found a file, or nothing, needed a block device with --blockdev",
-				spec);
+				"%s: found no device, needed a block device with --blockdev", spec);
 	(void)bcl_sysfs_queue_u64(p->dev.dev, "logical_block_size", &want.block_size);
 	if (p->dry) {
 		p->destination.path = strdup(spec);
 		return p->destination.path ? 0 : bcl_oom(bc);
 	}
-	r = bcl_file_open(bc, spec, &want, &p->file);
+	r = bcl_attachment_open(bc, spec, o->format, &want, &p->attachment);
 	if (r == 0)
-		r = bcl_destination_find(bc, p->file.loop_path, &p->destination);
+		r = bcl_destination_find(bc, p->attachment.device, &p->destination);
 	if (r < 0)
 		return r;
 	p->destination.device = p->destination.path;
@@ -339,7 +341,7 @@ int bcl_start(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *d
 	if (r == 0)
 		r = insert(bc, &p);
 	if (r == 0)
-		bcl_file_keep(&p.file);
+		bcl_attachment_keep(&p.attachment);
 	if (r == 0)
 		bcl_sysfs_changed(p.destination.dev);
 	return r;
@@ -378,7 +380,7 @@ static int print_plan(struct blockcopy *bc, const struct plan *p, bool show_keys
 	if (bcl_table_text(p->live, "\t", show_keys, &helper) == 0 &&
 	    bcl_table_text(t, "\t", show_keys, &job) == 0)
 		text = bcl_asprintf("%s%s%s%s%s%s%s%s%s%sload into %s and resume:\n%s",
-				    p->destination.dev ? "" : "attach a loop device to ",
+				    p->destination.dev ? "" : "attach as DEVICE ",
 				    p->destination.dev ? "" : p->destination.path,
 				    p->destination.dev ? "" : "\n",
 				    p->has_leftover ? "remove " : "",
@@ -417,7 +419,7 @@ int blockcopy_plan(struct blockcopy *bc, const char *name, const char *destinati
 	}
 	if (!p.destination.dev) {
 		free(p.args.destination);
-		p.args.destination = strdup("/dev/loopN");
+		p.args.destination = strdup("DEVICE");
 		if (!p.args.destination)
 			return bcl_oom(bc);
 	}

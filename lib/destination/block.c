@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #include "blk.h"
-#include "destination/file.h"
+#include "destination/image.h"
+#include "destination/spec.h"
 #include "internal.h"
 #include "sysfs.h"
 
@@ -32,6 +33,26 @@ static int refuse(struct blockcopy *bc, const struct bcl_destination *d, int r, 
 			found, needed);
 }
 
+char *bcl_destination_spec(dev_t dev)
+{
+	char *spec = bcl_nbd_name(dev);
+
+	return spec ? spec : bcl_file_behind(dev);
+}
+
+/* What is no device may have one already: a file, an image, an export. Return: 1, 0, -ENOMEM. */
+static int attached_as(const char *spec, char **ret_device)
+{
+	int r;
+
+	if (bcl_nbd_is_meant(spec))
+		return bcl_nbd_find(spec, ret_device);
+	if (!bcl_file_is_meant(spec))
+		return 0;
+	r = bcl_file_loop(spec, ret_device);
+	return r == 0 ? bcl_image_find(spec, ret_device) : r;
+}
+
 int bcl_destination_find(struct blockcopy *bc, const char *spec, struct bcl_destination *ret)
 {
 	_cleanup_(bcl_destination_done) struct bcl_destination d = {};
@@ -49,7 +70,7 @@ int bcl_destination_find(struct blockcopy *bc, const char *spec, struct bcl_dest
 			return bcl_fail(bc, BLOCKCOPY_USAGE, r, "%s: not a tag", spec);
 	} else if (bcl_parse_devno(spec, &dev) == 0) {
 		d.path = bcl_device_path(dev);
-	} else if (bcl_file_is_meant(spec) && bcl_file_loop(spec, &d.path) < 0) {
+	} else if (attached_as(spec, &d.path) < 0) {
 		return bcl_oom(bc);
 	} else if (!d.path) {
 		d.path = strdup(spec);

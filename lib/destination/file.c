@@ -88,6 +88,20 @@ static int failed(struct blockcopy *bc, const char *path, const char *what, int 
 	return bcl_fail(bc, BLOCKCOPY_FAILED, r, "%s: cannot %s: %s", path, what, strerror(-r));
 }
 
+int bcl_file_not_empty(struct blockcopy *bc, const char *path)
+{
+	return bcl_fail(bc, BLOCKCOPY_REFUSED, -EEXIST,
+			"%s: found a file that is not empty, needed none or an empty one "
+			"(--reuse-external uses it as it is)", path);
+}
+
+int bcl_file_missing(struct blockcopy *bc, const char *path)
+{
+	return bcl_fail(bc, BLOCKCOPY_NOT_FOUND, -ENOENT,
+			"%s: found no such file, needed one that is there with --reuse-external",
+			path);
+}
+
 /* QEMU and others lock an image that they have open. */
 static int check_lock(struct blockcopy *bc, const char *path, int fd)
 {
@@ -131,9 +145,7 @@ static int open_existing(struct blockcopy *bc, const char *path, const struct bc
 		return r;
 	/* With a loop device its size is not ours to change, either. */
 	if (f->loop_path || !has_no_data(f->fd, &st))
-		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EEXIST,
-				"%s: found a file that is not empty, needed none or an empty "
-				"one (--reuse-external uses it as it is)", path);
+		return bcl_file_not_empty(bc, path);
 	f->old_size = st.st_size;
 	f->resized = true;
 	if (ftruncate(f->fd, want->size) < 0)
@@ -145,9 +157,7 @@ static int create(struct blockcopy *bc, const char *path, const struct bcl_file_
 		  struct bcl_file *f)
 {
 	if (want->reuse)
-		return bcl_fail(bc, BLOCKCOPY_NOT_FOUND, -ENOENT,
-				"%s: found no such file, needed one that is there with "
-				"--reuse-external", path);
+		return bcl_file_missing(bc, path);
 	f->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (f->fd < 0)
 		return failed(bc, path, "create it", -errno);
@@ -229,7 +239,7 @@ void bcl_file_done(struct bcl_file *f)
 	bcl_closep(&f->fd);
 	free(f->loop_path);
 	free(f->path);
-	*f = (struct bcl_file) { .fd = -1, .loop = -1 };
+	*f = BCL_NO_FILE;
 }
 
 char *bcl_file_behind(dev_t dev)

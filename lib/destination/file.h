@@ -35,9 +35,15 @@ int bcl_file_loop(const char *path, char **ret_loop);
 int bcl_file_open(struct blockcopy *bc, const char *path, const struct bcl_file_wanted *want,
 		  struct bcl_file *f);
 
+#define BCL_NO_FILE ((struct bcl_file) { .fd = -1, .loop = -1 })
+
 /* A table holds it: it stays. */
 void bcl_file_keep(struct bcl_file *f);
 void bcl_file_done(struct bcl_file *f);
+
+/* Why one cannot be used without, or with, reuse_external. Return: -errno. */
+int bcl_file_not_empty(struct blockcopy *bc, const char *path);
+int bcl_file_missing(struct blockcopy *bc, const char *path);
 
 /* The file that a loop device stands on; NULL if it is none. */
 char *bcl_file_behind(dev_t dev);

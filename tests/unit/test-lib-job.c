@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "ctl.h"
-#include "destination/file.h"
+#include "destination/spec.h"
 #include "internal.h"
 #include "unit.h"
 
@@ -106,7 +106,7 @@ int bcl_dm_events_arm(int fd)
 	return 0;
 }
 
-char *bcl_file_behind(dev_t dev)
+char *bcl_destination_spec(dev_t dev)
 {
 	return major(dev) == 7 ? strdup("/var/lib/copy.img") : NULL;
 }

@@ -42,7 +42,7 @@ check "created, and pivoted to: the device keeps it until it goes"
 guest_on guest "$vm"
 start "$img" --wait
 is_attached "$img" || fail "attached: $(loops)"
-expect "file in info" "$(info "$vm" destination_file)" "$img"
+expect "file in info" "$(info "$vm" destination_spec)" "$img"
 [[ $(blockcopy info "$vm") == *"/dev/loop"*" ($img)"* ]] || fail "info does not name the file"
 [[ $(blockcopy list) == *"$img"* ]] || fail "list does not name the file"
 expect "size" "$(stat -c %s "$img")" $((mib << 20))
@@ -83,7 +83,7 @@ refuses 3 "cannot look at the destination" start nosuch
 refuses 1 "cannot create" start "/proc/nosuch"
 refuses 2 "found two destinations" start "$img" --dest "$img"
 refuses 2 "found no destination" blockcopy start "$vm"
-refuses 2 "needed raw" start "$home/new" --format qcow2
+refuses 2 "needed raw, qcow2" start "$home/new" --format qcow3
 python3 -c 'import fcntl, sys, time
 f = open(sys.argv[1], "r+")
 fcntl.lockf(f, fcntl.LOCK_EX)
@@ -98,7 +98,7 @@ wait_for 10 none_attached
 
 check "an empty one is as good as none; dry-run makes nothing"
 : > "$home/empty"
-[[ $(blockcopy start "$vm" "$home/empty" --dry-run) == "attach a loop device to $home/empty"* ]] || fail "dry-run"
+[[ $(blockcopy start "$vm" "$home/empty" --dry-run) == "attach as DEVICE $home/empty"* ]] || fail "dry-run"
 expect "size" "$(stat -c %s "$home/empty")" 0
 start "$home/empty" --finish
 same "$home/empty"

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "spawn.h"
+
+extern char **environ;
+
+/* sd_listen_fds(3): descriptors from this one on. */
+#define LISTEN_FD 3
+
+static int failed(struct blockcopy *bc, const char *program, int r)
+{
+	return bcl_fail(bc, BLOCKCOPY_FAILED, r, "cannot run %s: %s", program, strerror(-r));
+}
+
+/* In the child: nothing but system calls. Never returns. */
+static void become(const char *const argv[], char **env, int err)
+{
+	sigset_t none;
+	int null = open("/dev/null", O_RDWR);
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+	}
+	dup2(err, STDERR_FILENO);
+	execvpe(argv[0], (char *const *)argv, env);
+	dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
+	_exit(127);
+}
+
+char *bcl_said(int fd)
+{
+	char buf[512], *text, *end;
+	ssize_t n = pread(fd, buf, sizeof(buf) - 1, 0);
+
+	buf[n > 0 ? n : 0] = '\0';
+	text = buf;
+	end = strchr(text, '\n');
+	if (end)
+		*end = '\0';
+	return strdup(*text ? text : "it said nothing");
+}
+
+int bcl_run(struct blockcopy *bc, const char *const argv[])
+{
+	_cleanup_close_ int err = memfd_create("stderr", MFD_CLOEXEC);
+	_cleanup_free_ char *text = NULL;
+	int status;
+	pid_t pid;
+
+	if (err < 0)
+		return failed(bc, argv[0], -errno);
+	pid = fork();
+	if (pid < 0)
+		return failed(bc, argv[0], -errno);
+	if (pid == 0)
+		become(argv, environ, err);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return failed(bc, argv[0], -errno);
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return 0;
+	text = bcl_said(err);
+	return bcl_fail(bc, BLOCKCOPY_FAILED, -EIO, "%s failed: %s", argv[0], text ? text : "?");
+}
+
+/* The environment, with room for two variables in front. */
+static char **copy_environ(void)
+{
+	size_t n = 0;
+	char **env;
+
+	while (environ[n])
+		n++;
+	env = calloc(n + 3, sizeof(*env));
+	if (env)
+		memcpy(env + 2, environ, n * sizeof(*env));
+	return env;
+}
+
+/* In the child of a child: whoever started us has not to wait for it. Never returns. */
+static void become_server(const char *const argv[], char **env, char pid_text[32], int listening,
+			  int err)
+{
+	setsid();
+	/* Nobody's directory is kept busy by it. */
+	if (chdir("/") < 0)
+		_exit(127);
+	snprintf(pid_text, 32, "LISTEN_PID=%d", (int)getpid());
+	/* "err" first: it may have the number that the socket is to get. */
+	dup2(err, STDERR_FILENO);
+	if (listening == LISTEN_FD)
+		fcntl(listening, F_SETFD, 0);
+	else
+		dup2(listening, LISTEN_FD);
+	become(argv, env, STDERR_FILENO);
+}
+
+/* Between us and the server, so that it does not stay when we are killed before it is of use. */
+static void watch(pid_t server, int from_us)
+{
+	char word;
+	ssize_t n;
+
+	do
+		n = read(from_us, &word, 1);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		kill(server, SIGTERM);
+	_exit(0);
+}
+
+int bcl_serve(struct blockcopy *bc, const char *const argv[], int listening, int err,
+	      struct bcl_server *s)
+{
+	char pid_text[32], fds_text[] = "LISTEN_FDS=1";
+	_cleanup_free_ char **env = copy_environ();
+	pid_t server;
+	int fds[2];
+
+	if (!env)
+		return bcl_oom(bc);
+	env[0] = fds_text;
+	env[1] = pid_text;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return failed(bc, argv[0], -errno);
+	s->watcher = fork();
+	if (s->watcher == 0) {
+		close(fds[1]);
+		server = fork();
+		if (server == 0)
+			become_server(argv, env, pid_text, listening, err);
+		/* What the two talk by is theirs. */
+		close_range(STDERR_FILENO + 1, fds[0] - 1, 0);
+		close_range(fds[0] + 1, ~0U, 0);
+		if (server > 0)
+			watch(server, fds[0]);
+		_exit(1);
+	}
+	close(fds[0]);
+	if (s->watcher < 0) {
+		close(fds[1]);
+		return failed(bc, argv[0], -errno);
+	}
+	s->to_watcher = fds[1];
+	return 0;
+}
+
+void bcl_server_done(struct bcl_server *s, bool keep)
+{
+	if (keep)
+		(void)!write(s->to_watcher, "k", 1);
+	bcl_closep(&s->to_watcher);
+	while (waitpid(s->watcher, NULL, 0) < 0 && errno == EINTR)
+		;
+}
