@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ctl.h"
 #include "tab.h"
@@ -205,21 +206,66 @@ static int start(struct ctl *c, const struct blockcopy_options *o)
 	return BLOCKCOPY_OK;
 }
 
+/* Larger is no description of a disk. */
+#define XML_MAX (1 << 20)
+
+/* The destination in a file of libvirt's. */
+static int take_xml(struct ctl *c, struct blockcopy_options *o)
+{
+	FILE *f = strcmp(c->opt.xml, "-") ? fopen(c->opt.xml, "re") : stdin;
+	char *text = malloc(XML_MAX), *destination = NULL;
+	int status = BLOCKCOPY_OK;
+	size_t n;
+
+	if (!f)
+		status = complain(BLOCKCOPY_FAILED, "%s: %s", c->opt.xml, strerror(errno));
+	else if (!text)
+		status = complain(BLOCKCOPY_FAILED, "out of memory");
+	if (!status) {
+		n = fread(text, 1, XML_MAX, f);
+		if (blockcopy_destination_from_xml(c->bc, text, n, o, &destination) < 0)
+			status = failed(c);
+	}
+	/* Kept until the process ends, as the words of the command line are. */
+	c->opt.dest = destination;
+	free(text);
+	if (f && f != stdin)
+		fclose(f);
+	return status;
+}
+
+static int print_xml(struct ctl *c, const struct blockcopy_options *o)
+{
+	struct stat st;
+	bool device = c->opt.blockdev || (stat(c->opt.dest, &st) == 0 && S_ISBLK(st.st_mode));
+	char *text;
+
+	if (blockcopy_destination_to_xml(c->bc, c->opt.dest, device, o, &text) < 0)
+		return failed(c);
+	puts(text);
+	free(text);
+	return BLOCKCOPY_OK;
+}
+
 int cmd_start(struct ctl *c)
 {
+	int given = (c->n_arg > 1) + !!c->opt.dest + !!c->opt.xml;
 	struct blockcopy_options *o;
 	int status;
 
-	if (!c->opt.dest == (c->n_arg < 2))
-		return complain(BLOCKCOPY_USAGE, "start: found %s, needed NAME DEST, or NAME --dest DEST",
-				c->opt.dest ? "two destinations" : "no destination");
-	if (!c->opt.dest)
+	if (given != 1)
+		return complain(BLOCKCOPY_USAGE, "start: found %s, needed NAME DEST, NAME --dest DEST, or "
+						 "NAME --xml FILE",
+				given ? "more than one destination" : "no destination");
+	if (c->n_arg > 1)
 		c->opt.dest = c->arg[1];
 	if (blockcopy_options_new(&o) < 0)
 		return complain(BLOCKCOPY_FAILED, "out of memory");
 	status = fill_options(c, o);
+	if (!status && c->opt.xml)
+		status = take_xml(c, o);
 	if (!status)
-		status = start(c, o);
+		status = c->opt.print_xml ? print_xml(c, o) : start(c, o);
 	blockcopy_options_free(o);
 	return status;
 }

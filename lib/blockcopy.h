@@ -160,6 +160,18 @@ void blockcopy_options_set_reuse_external(struct blockcopy_options *o, bool reus
 /* The destination must be a block device: no file is created by a slip of the pen. */
 void blockcopy_options_set_blockdev(struct blockcopy_options *o, bool blockdev);
 
+/*
+ * A destination as libvirt describes it: the <disk> of virsh blockcopy --xml, "@n" bytes, of type
+ * file, block or network with protocol nbd. Sets format and blockdev in "@o"; what to give to
+ * blockcopy_start() is in *ret_destination, which the caller frees. BLOCKCOPY_USAGE names the element
+ * that is not understood.
+ */
+int blockcopy_destination_from_xml(struct blockcopy *bc, const char *text, size_t n,
+				   struct blockcopy_options *o, char **ret_destination);
+/* The other way. "@is_device": a path is that of a block device. The caller frees the text. */
+int blockcopy_destination_to_xml(struct blockcopy *bc, const char *destination, bool is_device,
+				 const struct blockcopy_options *o, char **ret_text);
+
 /* ---- a job ---- */
 
 /*

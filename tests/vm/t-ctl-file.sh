@@ -81,7 +81,7 @@ refuses 6 "needed a block device with --blockdev" start "$home/new" --blockdev
 refuses 3 "cannot look at the destination" start /dev/nosuch
 refuses 3 "cannot look at the destination" start nosuch
 refuses 1 "cannot create" start "/proc/nosuch"
-refuses 2 "found two destinations" start "$img" --dest "$img"
+refuses 2 "found more than one destination" start "$img" --dest "$img"
 refuses 2 "found no destination" blockcopy start "$vm"
 refuses 2 "needed raw, qcow2" start "$home/new" --format qcow3
 python3 -c 'import fcntl, sys, time
@@ -95,6 +95,15 @@ refuses 6 "found it locked by a process" start "$img" --reuse-external --force
 kill $locker
 wait $locker || true
 wait_for 10 none_attached
+
+check "as libvirt describes it"
+blockcopy start "$vm" "$home/xml" --print-xml > "$case_dir/xml"
+blockcopy start "$vm" --xml "$case_dir/xml" --finish > /dev/null
+same "$home/xml"
+wait_for 10 none_attached
+refuses 6 "needed a block device with --blockdev" blockcopy start "$vm" --xml - <<< "<disk type='block'><source dev='$home/none'/></disk>"
+refuses 2 "<disk>: found <readonly>" blockcopy start "$vm" --xml - <<< "<disk type='file'><source file='$home/none'/><readonly/></disk>"
+refuses 1 "No such file" blockcopy start "$vm" --xml "$home/nosuch"
 
 check "an empty one is as good as none; dry-run makes nothing"
 : > "$home/empty"

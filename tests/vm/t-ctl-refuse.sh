@@ -20,7 +20,7 @@ refuses 2 "does not apply to info" blockcopy info "$disk" --bandwidth 5
 refuses 2 "--nonsense" blockcopy start "$disk" "$dst" --nonsense
 refuses 2 "needs a value" blockcopy start "$disk" "$dst" --timeout
 refuses 2 "not supported yet" blockcopy start "$disk" "$dst" --shallow
-refuses 2 "not supported yet" blockcopy start "$disk" "$dst" --xml=file
+refuses 2 "found more than one destination" blockcopy start "$disk" "$dst" --xml=file
 refuses 2 "synchronous-writes" blockcopy start "$disk" "$dst" --synchronous-writes --copy-mode auto
 refuses 2 "write-timeout" blockcopy start "$disk" "$dst" --write-timeout 5
 refuses 2 "on-target-error" blockcopy start "$disk" "$dst" --on-target-error retry
