@@ -5,7 +5,7 @@ contenders="fio blockcopy:background qemu:background md dm-clone dm-mirror"
 job_args="detect_zeroes off buf_size 33554432"
 
 legs() {
-	null_legs "$(quick 2048 8192)" irqmode=2 completion_nsec=2000000
+	null_legs "$(quick 1024 2048)" irqmode=2 completion_nsec=2000000
 }
 
 one() {
