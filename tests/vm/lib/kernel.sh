@@ -12,6 +12,8 @@
 module_dirs=(arch block crypto lib mm fs virt net/9p net/ceph net/core net/key net/sunrpc net/tls net/unix
 	drivers/acpi drivers/ata drivers/block drivers/cdrom drivers/char drivers/crypto drivers/dax drivers/md
 	drivers/message drivers/nvdimm drivers/nvme drivers/scsi drivers/target drivers/vhost drivers/virtio)
+# Single ones.
+module_files=(drivers/net/veth)
 
 kernel_prepare() {
 	case $1 in
@@ -38,17 +40,18 @@ prepare_stock() {
 	local dir=$cache/kernels/$kernel_release
 	kernel_image=$dir/vmlinuz
 	kernel_modules=$dir/lib/modules/$kernel_release
-	# A rebuilt package can keep its release name; modules go by the very build.
-	[ "$(cat "$dir/done" 2> /dev/null)" = "$version" ] && return
+	# A rebuilt package can keep its release name; modules go by the very build. And so does what is collected of them.
+	local want="$version ${module_dirs[*]} ${module_files[*]}"
+	[ "$(cat "$dir/done" 2> /dev/null)" = "$want" ] && return
 	mkdir -p "$cache/kernels"
 	(
 		flock 9
-		[ "$(cat "$dir/done" 2> /dev/null)" = "$version" ] && exit
+		[ "$(cat "$dir/done" 2> /dev/null)" = "$want" ] && exit
 		rm -rf "$dir" && mkdir -p "$dir/lib/modules"
 		trap 'rm -rf "$dir/unpacked"' EXIT
 		unpack_image "$dir/unpacked" "$version"
 		collect_modules "$dir/unpacked"
-		echo "$version" > "$dir/done"
+		echo "$want" > "$dir/done"
 	) 9> "$cache/kernels/lock"
 	[ -e "$dir/done" ] || die "could not prepare the kernel $kernel_release"
 }
@@ -83,6 +86,9 @@ collect_modules() {
 		[ -d "$from/kernel/$d" ] || continue
 		mkdir -p "$kernel_modules/kernel/$d"
 		cp -r "$from/kernel/$d/." "$kernel_modules/kernel/$d/"
+	done
+	for d in "${module_files[@]}"; do
+		install -D -t "$kernel_modules/kernel/${d%/*}" "$from/kernel/$d".ko*
 	done
 	find "$kernel_modules" -name '*.ko.xz' -exec xz -d {} +
 	depmod -b "${kernel_modules%/lib/modules/*}" "$kernel_release"
