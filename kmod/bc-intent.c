@@ -8,6 +8,14 @@
 
 #include "bc-job.h"
 
+/*
+ * A write after a run of so many regions whose bits are set has those of the next ones set, too: one
+ * who writes from one end to the other waits once for many. What is set in vain is cleared when it
+ * has cooled, and costs a copy after a crash.
+ */
+#define RUN_REGIONS	4
+#define AHEAD_REGIONS	64
+
 /* Words of a block of the bitmap, in memory. */
 #define BLOCK_WORDS	(BC_FORMAT_BLOCK_BITS / BITS_PER_LONG)
 
@@ -269,12 +277,27 @@ static void intend(struct bc_meta *meta, unsigned long first, unsigned long last
 	}
 }
 
+/* Up to where bits are set for a write of @first to @last. */
+static unsigned long ahead_of(struct bc_meta *meta, unsigned long first, unsigned long last)
+{
+	unsigned long i;
+
+	if (first < RUN_REGIONS)
+		return last;
+	for (i = first - RUN_REGIONS; i < first; i++)
+		if (!test_bit(i, meta->on_disk))
+			return last;
+	return min(last + AHEAD_REGIONS, meta->job->dirty.nbits - 1);
+}
+
+/* All that is set is durable now; what is ahead may look different than it did before. */
 static void open_gate(struct bc_meta *meta, unsigned long first, unsigned long last)
 {
 	unsigned long w;
 
 	for (w = first / BITS_PER_LONG; w <= last / BITS_PER_LONG; w++)
-		WRITE_ONCE(meta->gate[w], meta->gate[w] | mask_of(w, first, last));
+		WRITE_ONCE(meta->gate[w],
+			   meta->gate[w] | (mask_of(w, first, last) & meta->on_disk[w]));
 }
 
 /* Apart from the work, which is not to wait for a slow source. */
@@ -308,7 +331,7 @@ int bc_intent_admit(struct bc_meta *meta)
 		}
 		bio_list_for_each(bio, &meta->batch) {
 			range_of(job, dm_per_bio_data(bio, sizeof(struct bc_io)), &first, &last);
-			intend(meta, first, last);
+			intend(meta, first, ahead_of(meta, first, last));
 		}
 		bio = bio_list_peek(&meta->batch);
 		spin_unlock(&meta->lock);
@@ -323,7 +346,7 @@ int bc_intent_admit(struct bc_meta *meta)
 		/* They may have been let go without: then the metadata has failed. */
 		bio_list_for_each(bio, &meta->batch) {
 			range_of(job, dm_per_bio_data(bio, sizeof(struct bc_io)), &first, &last);
-			open_gate(meta, first, last);
+			open_gate(meta, first, ahead_of(meta, first, last));
 		}
 		bio_list_merge(&meta->admitted, &meta->batch);
 		bio_list_init(&meta->batch);
