@@ -21,7 +21,7 @@ dirty_over_time() {
 	begin=$(now_us)
 	while sleep 0.05; do
 		echo "$(calc "($(now_us) - $begin) / 1000000") $(dm_status bench dirty_bytes)"
-	done 2> /dev/null | grep '^[^ ]* [0-9]*$' > "$BLOCKCOPY_SHARED/dirty-${contender#*:}.dat"
+	done 2> /dev/null | grep '^[^ ]* [0-9]*$' > "$BLOCKCOPY_SHARED/dirty-${contender#*:}.dat" || true
 }
 
 one() {
