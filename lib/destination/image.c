@@ -136,9 +136,9 @@ int bcl_image_open(struct blockcopy *bc, const char *path, const char *format,
 	name = bcl_asprintf("%s:%s", format, i->path);
 	if (!name)
 		return bcl_oom(bc);
-	r = bcl_nbd_find(name, &i->nbd.device);
+	r = bcl_nbd_take_over(bc, name, &i->nbd);
 	if (r != 0)
-		return r < 0 ? bcl_oom(bc) : 0;
+		return r < 0 ? r : 0;
 	return attach(bc, format, name, i);
 }
 

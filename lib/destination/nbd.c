@@ -26,6 +26,8 @@
 #define HELLO_MS 10000
 /* Of a request, also one that was under way when the server went: the job does not wait that long. */
 #define REQUEST_TIMEOUT_S 30
+/* Of a device that is disconnected. */
+#define GONE_MS 1000
 
 bool bcl_nbd_is_meant(const char *spec)
 {
@@ -274,13 +276,42 @@ static int take(struct blockcopy *bc, struct nbd_handle *h, const char *name, st
 	return r;
 }
 
+/* One that a command left that was killed before it had said that it goes by itself. */
+static int take_over(struct blockcopy *bc, const char *name, struct bcl_nbd *n)
+{
+	_cleanup_free_ char *ours = bcl_asprintf(OURS "%s", name);
+	_cleanup_(client_done) struct client k = {};
+	int index, r;
+
+	if (!ours || sscanf(n->device, "/dev/nbd%d", &index) != 1)
+		return bcl_oom(bc);
+	r = client_open(bc, &k);
+	if (r < 0)
+		return r;
+	n->fd = open(n->device, O_RDWR | O_CLOEXEC);
+	if (n->fd >= 0 && client_release(&k, index, ours) == 0)
+		return 0;
+	return bcl_fail(bc, BLOCKCOPY_FAILED, -EIO, "%s: cannot be used: it was connected to %s",
+			n->device, name);
+}
+
+int bcl_nbd_take_over(struct blockcopy *bc, const char *name, struct bcl_nbd *n)
+{
+	int r = bcl_nbd_find(name, &n->device);
+
+	if (r <= 0)
+		return r < 0 ? bcl_oom(bc) : 0;
+	r = take_over(bc, name, n);
+	return r < 0 ? r : 1;
+}
+
 int bcl_nbd_open(struct blockcopy *bc, const char *uri, struct bcl_nbd *n)
 {
 	struct nbd_handle *h;
-	int r = bcl_nbd_find(uri, &n->device);
+	int r = bcl_nbd_take_over(bc, uri, n);
 
 	if (r != 0)
-		return r < 0 ? bcl_oom(bc) : 0;
+		return r < 0 ? r : 0;
 	h = new_handle();
 	if (!h)
 		return bcl_oom(bc);
@@ -393,6 +424,39 @@ char *bcl_nbd_name(dev_t dev)
 	return strdup(backend + strlen(OURS));
 }
 
+static bool is_gone(const char *name)
+{
+	_cleanup_free_ char *device = NULL;
+
+	return bcl_nbd_find(name, &device) == 0;
+}
+
+/* Its last user may be us: then it is gone, soon. */
+static bool let_go(struct blockcopy *bc, int index, const char *name)
+{
+	struct bcl_nbd n = { .device = bcl_asprintf("/dev/nbd%d", index), .fd = -1 };
+	int64_t end = bcl_now_ms() + GONE_MS;
+	struct bcl_saved_error saved;
+	int r;
+
+	bcl_error_save(bc, &saved);
+	r = n.device ? take_over(bc, name, &n) : -ENOMEM;
+	bcl_error_restore(bc, &saved);
+	bcl_nbd_done(&n);
+	while (r == 0 && !is_gone(name) && bcl_now_ms() < end)
+		usleep(10000);
+	return r == 0 && is_gone(name);
+}
+
+/* A table, a mount, another program that has it for itself. */
+static bool is_claimed(int index)
+{
+	_cleanup_free_ char *device = bcl_asprintf("/dev/nbd%d", index);
+	_cleanup_close_ int fd = device ? open(device, O_RDONLY | O_EXCL | O_CLOEXEC) : -1;
+
+	return fd < 0;
+}
+
 void bcl_nbd_recover(struct blockcopy *bc, unsigned int *deeds)
 {
 	DIR *d = opendir("/sys/block");
@@ -400,21 +464,9 @@ void bcl_nbd_recover(struct blockcopy *bc, unsigned int *deeds)
 	char *name;
 
 	while (d && (index = next_of_ours(d, &name)) >= 0) {
-		_cleanup_free_ char *device = bcl_asprintf("/dev/nbd%d", index);
-		_cleanup_(client_done) struct client k = {};
-		int fd = device ? open(device, O_RDONLY | O_EXCL | O_CLOEXEC) : -1;
-
-		/* Nobody has claimed it. Closed: if it goes by itself, it is gone now. */
-		if (fd >= 0) {
-			close(fd);
-			free(device);
-			device = NULL;
-			if (bcl_nbd_find(name, &device) > 0 && client_open(bc, &k) == 0) {
-				client_disconnect(&k, index);
-				bcl_log(bc, BLOCKCOPY_LOG_INFO, "%s: disconnected, nobody uses it",
-					name);
-				++*deeds;
-			}
+		if (!is_claimed(index) && let_go(bc, index, name)) {
+			bcl_log(bc, BLOCKCOPY_LOG_INFO, "%s: disconnected, as nobody uses it", name);
+			++*deeds;
 		}
 		free(name);
 	}

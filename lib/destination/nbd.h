@@ -27,6 +27,9 @@ int bcl_nbd_open(struct blockcopy *bc, const char *uri, struct bcl_nbd *n);
  */
 int bcl_nbd_connect_socket(struct blockcopy *bc, int socket, const char *name, struct bcl_nbd *n);
 
+/* One that is connected already, by its name. Return: 1 it is, 0 there is none, -errno. */
+int bcl_nbd_take_over(struct blockcopy *bc, const char *name, struct bcl_nbd *n);
+
 /* A device that we connected, by its name. Return: 1 there is one, 0 none, -ENOMEM. */
 int bcl_nbd_find(const char *name, char **ret_device);
 /* The same, by "FORMAT:@path". */

@@ -36,6 +36,12 @@ none_attached() {
 is_attached() {
 	[[ $(backends) == "blockcopy:$1" ]]
 }
+find_device() {
+	local backend
+	backend=$(grep -lFx "blockcopy:$1" /sys/block/nbd*/backend 2> /dev/null)
+	backend=${backend%/backend}
+	echo "/dev/${backend##*/}"
+}
 start() {
 	blockcopy start "$vm" "$@" > /dev/null
 }
@@ -78,7 +84,11 @@ guest_off "$guest" "$vm"
 bio write "$dev" 1m 64k 7
 blockcopy recover > /dev/null
 is_attached "$uri" || fail "recover took it away"
+exec 7< "$(find_device "$uri")"
 dmsetup remove "$vm"
+blockcopy recover > /dev/null
+is_attached "$uri" || fail "recover took it away from somebody who has it open"
+exec 7<&-
 wait_for 10 none_attached
 stop_server -TERM
 bio verify "$export" 1m 64k 7
