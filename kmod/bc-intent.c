@@ -9,9 +9,9 @@
 #include "bc-job.h"
 
 /*
- * A write after a run of so many regions whose bits are set has those of the next ones set, too: one
- * who writes from one end to the other waits once for many. What is set in vain is cleared when it
- * has cooled, and costs a copy after a crash.
+ * A write after a run of so many regions whose bits are set has those of the next ones set, too:
+ * one who writes from one end to the other waits once for many. What is set in vain is cleared when
+ * it has cooled, and costs a copy after a crash.
  */
 #define RUN_REGIONS	4
 #define AHEAD_REGIONS	64
