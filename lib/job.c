@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
+#include "destination/nbd.h"
 #include "internal.h"
 #include "sysfs.h"
 
@@ -119,6 +120,7 @@ static int steer(struct blockcopy *bc, const char *name, const char *what, const
 {
 	_cleanup_(bcl_job_done) struct bcl_job j = {};
 	_cleanup_close_ int lock = -1;
+	dev_t destination;
 	int r;
 
 	bcl_begin(bc);
@@ -135,6 +137,13 @@ static int steer(struct blockcopy *bc, const char *name, const char *what, const
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -ENODEV,
 				"%s: found its destination gone, needed one to go on with; "
 				"`blockcopy abort %s` ends the job", j.dev.name, j.dev.name);
+	/* A server that was started again does not know us. */
+	if (!strcmp(message, "resume") && strcmp(j.status.io_status, "ok") &&
+	    bcl_parse_devno(j.args.destination, &destination) == 0) {
+		r = bcl_nbd_reconnect(bc, destination);
+		if (r < 0)
+			return r;
+	}
 	r = bcl_job_message(bc, &j.dev, "%s", message);
 	if (r == -EBUSY || r == -EINVAL)
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, r,

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,7 +131,8 @@ int bcl_serve(struct blockcopy *bc, const char *const argv[], int listening, int
 		return bcl_oom(bc);
 	env[0] = fds_text;
 	env[1] = pid_text;
-	if (pipe2(fds, O_CLOEXEC) < 0)
+	/* No pipe: who writes to one whose reader was killed gets a signal. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		return failed(bc, argv[0], -errno);
 	s->watcher = fork();
 	if (s->watcher == 0) {
@@ -157,7 +159,7 @@ int bcl_serve(struct blockcopy *bc, const char *const argv[], int listening, int
 void bcl_server_done(struct bcl_server *s, bool keep)
 {
 	if (keep)
-		(void)!write(s->to_watcher, "k", 1);
+		(void)!send(s->to_watcher, "k", 1, MSG_NOSIGNAL);
 	bcl_closep(&s->to_watcher);
 	while (waitpid(s->watcher, NULL, 0) < 0 && errno == EINTR)
 		;

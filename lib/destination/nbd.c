@@ -11,165 +11,20 @@
 #include <fcntl.h>
 #include <libnbd.h>
 #include <linux/nbd.h>
-#include <linux/nbd-netlink.h>
-#include <netlink/genl/ctrl.h>
-#include <netlink/genl/genl.h>
 #include <unistd.h>
 
 #include "destination/nbd.h"
-#include "spawn.h"
+#include "destination/nbd-client.h"
 #include "sysfs.h"
 
-/* Of each name that we give. */
-#define OURS "blockcopy:"
 /* For a server that says nothing. */
 #define HELLO_MS 10000
-/* Of a request, also one that was under way when the server went: the job does not wait that long. */
-#define REQUEST_TIMEOUT_S 30
 /* Of a device that is disconnected. */
 #define GONE_MS 1000
 
 bool bcl_nbd_is_meant(const char *spec)
 {
 	return !strncmp(spec, "nbd://", 6) || !strncmp(spec, "nbd+unix://", 11);
-}
-
-/*
- * The kernel's client, spoken to by netlink
- */
-
-struct client {
-	struct nl_sock *sock;
-	int family;
-};
-
-static void client_done(struct client *k)
-{
-	if (k->sock)
-		nl_socket_free(k->sock);
-}
-
-static int resolve(struct client *k)
-{
-	k->family = genl_ctrl_resolve(k->sock, NBD_GENL_FAMILY_NAME);
-	return k->family < 0 ? -ENOENT : 0;
-}
-
-static int client_open(struct blockcopy *bc, struct client *k)
-{
-	static const char *const modprobe[] = { "modprobe", "nbd", NULL };
-
-	k->sock = nl_socket_alloc();
-	if (!k->sock || genl_connect(k->sock) < 0)
-		return bcl_fail(bc, BLOCKCOPY_FAILED, -EIO, "cannot speak to the kernel by netlink");
-	if (resolve(k) == 0)
-		return 0;
-	(void)bcl_run(bc, modprobe);
-	return resolve(k) == 0 ? 0 :
-		bcl_fail(bc, BLOCKCOPY_FAILED, -ENOSYS,
-			 "the kernel has no NBD client and could not load it: `modprobe nbd` says why");
-}
-
-static struct nl_msg *new_msg(const struct client *k, int command)
-{
-	struct nl_msg *msg = nlmsg_alloc();
-
-	if (msg && !genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, k->family, 0, 0, command, 0)) {
-		nlmsg_free(msg);
-		msg = NULL;
-	}
-	return msg;
-}
-
-/* Frees the message. Return: 0, -EIO. */
-static int send_msg(struct client *k, struct nl_msg *msg)
-{
-	return nl_send_sync(k->sock, msg) < 0 ? -EIO : 0;
-}
-
-static int take_index(struct nl_msg *msg, void *arg)
-{
-	struct nlattr *attrs[NBD_ATTR_MAX + 1];
-
-	if (genlmsg_parse(nlmsg_hdr(msg), 0, attrs, NBD_ATTR_MAX, NULL) == 0 && attrs[NBD_ATTR_INDEX])
-		*(int *)arg = nla_get_u32(attrs[NBD_ATTR_INDEX]);
-	return NL_OK;
-}
-
-struct export {
-	uint64_t size, block_size, flags;
-	int socket;
-	const char *name;
-};
-
-static int put_export(struct nl_msg *msg, const struct export *e)
-{
-	struct nlattr *sockets, *item;
-
-	NLA_PUT_U64(msg, NBD_ATTR_SIZE_BYTES, e->size);
-	NLA_PUT_U64(msg, NBD_ATTR_BLOCK_SIZE_BYTES, e->block_size);
-	NLA_PUT_U64(msg, NBD_ATTR_SERVER_FLAGS, e->flags);
-	NLA_PUT_U64(msg, NBD_ATTR_TIMEOUT, REQUEST_TIMEOUT_S);
-	NLA_PUT_STRING(msg, NBD_ATTR_BACKEND_IDENTIFIER, e->name);
-	sockets = nla_nest_start(msg, NBD_ATTR_SOCKETS);
-	item = sockets ? nla_nest_start(msg, NBD_SOCK_ITEM) : NULL;
-	if (!item)
-		goto nla_put_failure;
-	NLA_PUT_U32(msg, NBD_SOCK_FD, e->socket);
-	nla_nest_end(msg, item);
-	nla_nest_end(msg, sockets);
-	return 0;
-
-nla_put_failure:
-	return -ENOMEM;
-}
-
-/* Return: the device's number, or -errno. */
-static int client_connect(struct blockcopy *bc, struct client *k, const struct export *e)
-{
-	struct nl_msg *msg = new_msg(k, NBD_CMD_CONNECT);
-	int index = -1, r;
-
-	if (!msg || put_export(msg, e) < 0) {
-		nlmsg_free(msg);
-		return bcl_oom(bc);
-	}
-	nl_socket_modify_cb(k->sock, NL_CB_VALID, NL_CB_CUSTOM, take_index, &index);
-	r = send_msg(k, msg);
-	return r == 0 && index >= 0 ? index :
-		bcl_fail(bc, BLOCKCOPY_FAILED, -EIO, "%s: the kernel's NBD client did not take it",
-			 e->name + strlen(OURS));
-}
-
-/* To be disconnected on its last close. */
-static int client_release(struct client *k, int index, const char *name)
-{
-	struct nl_msg *msg = new_msg(k, NBD_CMD_RECONFIGURE);
-
-	if (!msg)
-		return -ENOMEM;
-	NLA_PUT_U32(msg, NBD_ATTR_INDEX, index);
-	NLA_PUT_U64(msg, NBD_ATTR_CLIENT_FLAGS, NBD_CFLAG_DISCONNECT_ON_CLOSE);
-	NLA_PUT_STRING(msg, NBD_ATTR_BACKEND_IDENTIFIER, name);
-	return send_msg(k, msg);
-
-nla_put_failure:
-	nlmsg_free(msg);
-	return -ENOMEM;
-}
-
-static void client_disconnect(struct client *k, int index)
-{
-	struct nl_msg *msg = new_msg(k, NBD_CMD_DISCONNECT);
-
-	if (!msg)
-		return;
-	NLA_PUT_U32(msg, NBD_ATTR_INDEX, index);
-	(void)send_msg(k, msg);
-	return;
-
-nla_put_failure:
-	nlmsg_free(msg);
 }
 
 /*
@@ -214,7 +69,7 @@ static struct nbd_handle *new_handle(void)
 	return h;
 }
 
-static int look(struct blockcopy *bc, struct nbd_handle *h, const char *name, struct export *e)
+static int look(struct blockcopy *bc, struct nbd_handle *h, const char *name, struct bcl_nbd_export *e)
 {
 	static const struct {
 		int (*can)(struct nbd_handle *h);
@@ -243,32 +98,32 @@ static int look(struct blockcopy *bc, struct nbd_handle *h, const char *name, st
 }
 
 /* Hold the device, and have it go with its last user. */
-static int hold(struct blockcopy *bc, struct client *k, int index, const char *name,
+static int hold(struct blockcopy *bc, struct bcl_nbd_client *k, int index, const char *name,
 		struct bcl_nbd *n)
 {
 	n->device = bcl_asprintf("/dev/nbd%d", index);
 	n->fd = n->device ? open(n->device, O_RDWR | O_CLOEXEC) : -1;
-	if (n->fd >= 0 && client_release(k, index, name) == 0)
+	if (n->fd >= 0 && bcl_nbd_client_release(k, index, name) == 0)
 		return 0;
 	bcl_closep(&n->fd);
-	client_disconnect(k, index);
+	bcl_nbd_client_disconnect(k, index);
 	return bcl_fail(bc, BLOCKCOPY_FAILED, -EIO, "/dev/nbd%d: cannot be used", index);
 }
 
 /* The handle has connected, or is about to. It is closed. */
 static int take(struct blockcopy *bc, struct nbd_handle *h, const char *name, struct bcl_nbd *n)
 {
-	_cleanup_free_ char *ours = bcl_asprintf(OURS "%s", name);
-	_cleanup_(client_done) struct client k = {};
-	struct export e = { .name = ours };
+	_cleanup_free_ char *ours = bcl_asprintf(BCL_NBD_OURS "%s", name);
+	_cleanup_(bcl_nbd_client_done) struct bcl_nbd_client k = {};
+	struct bcl_nbd_export e = { .name = ours };
 	int r = ours ? hello(bc, h, name) : bcl_oom(bc);
 
 	if (r == 0)
 		r = look(bc, h, name, &e);
 	if (r == 0)
-		r = client_open(bc, &k);
+		r = bcl_nbd_client_open(bc, &k);
 	if (r == 0)
-		r = client_connect(bc, &k, &e);
+		r = bcl_nbd_client_connect(bc, &k, &e);
 	if (r >= 0)
 		r = hold(bc, &k, r, ours, n);
 	/* The kernel has the socket; it is closed here, and nothing is said to the server. */
@@ -279,17 +134,17 @@ static int take(struct blockcopy *bc, struct nbd_handle *h, const char *name, st
 /* One that a command left that was killed before it had said that it goes by itself. */
 static int take_over(struct blockcopy *bc, const char *name, struct bcl_nbd *n)
 {
-	_cleanup_free_ char *ours = bcl_asprintf(OURS "%s", name);
-	_cleanup_(client_done) struct client k = {};
+	_cleanup_free_ char *ours = bcl_asprintf(BCL_NBD_OURS "%s", name);
+	_cleanup_(bcl_nbd_client_done) struct bcl_nbd_client k = {};
 	int index, r;
 
 	if (!ours || sscanf(n->device, "/dev/nbd%d", &index) != 1)
 		return bcl_oom(bc);
-	r = client_open(bc, &k);
+	r = bcl_nbd_client_open(bc, &k);
 	if (r < 0)
 		return r;
 	n->fd = open(n->device, O_RDWR | O_CLOEXEC);
-	if (n->fd >= 0 && client_release(&k, index, ours) == 0)
+	if (n->fd >= 0 && bcl_nbd_client_release(&k, index, ours) == 0)
 		return 0;
 	return bcl_fail(bc, BLOCKCOPY_FAILED, -EIO, "%s: cannot be used: it was connected to %s",
 			n->device, name);
@@ -305,14 +160,11 @@ int bcl_nbd_take_over(struct blockcopy *bc, const char *name, struct bcl_nbd *n)
 	return r < 0 ? r : 1;
 }
 
-int bcl_nbd_open(struct blockcopy *bc, const char *uri, struct bcl_nbd *n)
+static int connect_uri(struct blockcopy *bc, const char *uri, struct nbd_handle **ret)
 {
-	struct nbd_handle *h;
-	int r = bcl_nbd_take_over(bc, uri, n);
+	struct nbd_handle *h = new_handle();
+	int r;
 
-	if (r != 0)
-		return r < 0 ? r : 0;
-	h = new_handle();
 	if (!h)
 		return bcl_oom(bc);
 	if (nbd_aio_connect_uri(h, uri) < 0) {
@@ -320,7 +172,52 @@ int bcl_nbd_open(struct blockcopy *bc, const char *uri, struct bcl_nbd *n)
 		nbd_close(h);
 		return r;
 	}
-	return take(bc, h, uri, n);
+	*ret = h;
+	return 0;
+}
+
+int bcl_nbd_reconnect(struct blockcopy *bc, dev_t dev)
+{
+	_cleanup_free_ char *uri = bcl_nbd_name(dev), *ours = NULL, *path = NULL;
+	_cleanup_(bcl_nbd_client_done) struct bcl_nbd_client k = {};
+	struct bcl_nbd_export e = {};
+	struct nbd_handle *h;
+	uint64_t sectors;
+	int index, r;
+
+	if (!uri || !bcl_nbd_is_meant(uri))
+		return 0;
+	path = bcl_device_path(dev);
+	ours = bcl_asprintf(BCL_NBD_OURS "%s", uri);
+	if (!path || !ours || sscanf(path, "/dev/nbd%d", &index) != 1)
+		return bcl_oom(bc);
+	r = connect_uri(bc, uri, &h);
+	if (r < 0)
+		return r;
+	r = hello(bc, h, uri);
+	if (r == 0)
+		r = look(bc, h, uri, &e);
+	if (r == 0 && (bcl_sysfs_read_u64(dev, "size", &sectors) < 0 || e.size / 512 != sectors))
+		r = bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
+			     "%s: found another size than it had, needed the same export", uri);
+	if (r == 0)
+		r = bcl_nbd_client_open(bc, &k);
+	/* It refuses one that it has no use for: then the old one lives. */
+	if (r == 0)
+		(void)bcl_nbd_client_reconnect(&k, index, ours, e.socket);
+	nbd_close(h);
+	return r;
+}
+
+int bcl_nbd_open(struct blockcopy *bc, const char *uri, struct bcl_nbd *n)
+{
+	struct nbd_handle *h;
+	int r = bcl_nbd_take_over(bc, uri, n);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = connect_uri(bc, uri, &h);
+	return r < 0 ? r : take(bc, h, uri, n);
 }
 
 int bcl_nbd_connect_socket(struct blockcopy *bc, int socket, const char *name, struct bcl_nbd *n)
@@ -364,9 +261,9 @@ static int next_of_ours(DIR *d, char **ret_name)
 			continue;
 		attribute = bcl_asprintf("/sys/block/%s/backend", e->d_name);
 		if (!attribute || bcl_read_line(attribute, &backend) < 0 ||
-		    strncmp(backend, OURS, strlen(OURS)))
+		    strncmp(backend, BCL_NBD_OURS, strlen(BCL_NBD_OURS)))
 			continue;
-		*ret_name = strdup(backend + strlen(OURS));
+		*ret_name = strdup(backend + strlen(BCL_NBD_OURS));
 		if (*ret_name)
 			return (int)index;
 	}
@@ -419,9 +316,9 @@ char *bcl_nbd_name(dev_t dev)
 {
 	_cleanup_free_ char *backend = NULL;
 
-	if (bcl_sysfs_read(dev, "backend", &backend) < 0 || strncmp(backend, OURS, strlen(OURS)))
+	if (bcl_sysfs_read(dev, "backend", &backend) < 0 || strncmp(backend, BCL_NBD_OURS, strlen(BCL_NBD_OURS)))
 		return NULL;
-	return strdup(backend + strlen(OURS));
+	return strdup(backend + strlen(BCL_NBD_OURS));
 }
 
 static bool is_gone(const char *name)

@@ -37,6 +37,12 @@ int bcl_nbd_find_path(const char *path, char **ret_device);
 /* The name of such a device; NULL if it is none. */
 char *bcl_nbd_name(dev_t dev);
 
+/*
+ * If the device is an export of ours whose server has gone: connect to it again. Another device is none of
+ * its business. Return: 0, -errno.
+ */
+int bcl_nbd_reconnect(struct blockcopy *bc, dev_t dev);
+
 /* Its user has come, or will not. */
 void bcl_nbd_done(struct bcl_nbd *n);
 

@@ -110,18 +110,31 @@ wait_for 10 none_attached
 stop_server -TERM
 
 for when in "--bandwidth 1" --wait; do
-	check "the server killed ($when): the job fails, the guest does not notice"
+	check "the server killed ($when): the job fails, the guest does not notice; started again, it goes on"
 	serve
 	# shellcheck disable=SC2086
 	start "$uri" --force $when
 	guest_on guest "$vm"
 	stop_server -KILL
-	bio write "$dev" 2m 64k 8
 	wait_for 60 status_is "$vm" state failed
+	refuses 1 "cannot connect" blockcopy resume "$vm"
+	serve
+	blockcopy set "$vm" bandwidth=0
+	blockcopy resume "$vm"
+	# What was under way is over when the kernel's client says so.
+	wait_for 60 status_is "$vm" state ready
 	guest_off "$guest" "$vm"
+	blockcopy pause "$vm"
+	wait_for 20 status_is "$vm" inflight_bytes 0
+	same "$export"
+	blockcopy resume "$vm"
+
+	check "and killed again: aborted"
+	stop_server -KILL
+	bio write "$dev" 2m 64k 9
+	wait_for 60 status_is "$vm" state failed
 	blockcopy abort --async "$vm" > /dev/null
 	plain "$vm" "$src"
-	# What was under way is over when the kernel's client says so.
 	wait_for 60 none_attached
 	serve
 	start "$uri" --force --finish
