@@ -62,3 +62,5 @@ mount "$there" "$case_dir/fs"
 (cd "$case_dir/fs" && md5sum --quiet -c "$case_dir/sums")
 umount "$case_dir/fs"
 ip netns del far
+# "ip netns" has mounted that.
+umount /run/netns
