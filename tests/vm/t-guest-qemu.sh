@@ -108,7 +108,8 @@ guest_stat() {
 	local line
 	stats=$((stats + 1))
 	echo "stat$stats" >&9
-	wait_for 120 guest_says "stat$stats: "
+	# The whole line: what comes from the serial line comes in pieces.
+	wait_for 120 guest_says "stat$stats: .*max_ms=[0-9]*[.]"
 	line=$(grep "^stat$stats: " "$case_dir/serial" | tr -d '\r')
 	stall=${line##*max_ms=}
 	stall=${stall%.*}
