@@ -290,7 +290,7 @@ static unsigned long ahead_of(struct bc_meta *meta, unsigned long first, unsigne
 	return min(last + AHEAD_REGIONS, meta->job->dirty.nbits - 1);
 }
 
-/* All that is set is durable now; what is ahead may look different than it did before. */
+/* I9: all that is set is durable now, also where ahead_of() says another thing than before. */
 static void open_gate(struct bc_meta *meta, unsigned long first, unsigned long last)
 {
 	unsigned long w;

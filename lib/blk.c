@@ -69,21 +69,31 @@ static char *describe(blkid_probe pr)
 	return bcl_asprintf("%s %s %s", article(type), type, noun);
 }
 
+/* Both are the caller's, also after a failure. */
+static int probe_open(const char *path, int *ret_fd, blkid_probe *ret_probe)
+{
+	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (*ret_fd < 0)
+		return -errno;
+	*ret_probe = blkid_new_probe();
+	if (!*ret_probe)
+		return -ENOMEM;
+	errno = 0;
+	if (blkid_probe_set_device(*ret_probe, *ret_fd, 0, 0) < 0)
+		return errno ? -errno : -EIO;
+	return 0;
+}
+
 int bcl_blk_signature(const char *path, char **ret_what)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = -1;
 	_cleanup_(probe_freep) blkid_probe pr = NULL;
 	_cleanup_free_ char *all = NULL;
 	int r;
 
-	if (fd < 0)
-		return -errno;
-	pr = blkid_new_probe();
-	if (!pr)
-		return -ENOMEM;
-	errno = 0;
-	if (blkid_probe_set_device(pr, fd, 0, 0) < 0)
-		return errno ? -errno : -EIO;
+	r = probe_open(path, &fd, &pr);
+	if (r < 0)
+		return r;
 	if (blkid_probe_enable_superblocks(pr, 1) < 0 ||
 	    blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE |
 					      BLKID_SUBLKS_LABEL | BLKID_SUBLKS_MAGIC |
@@ -121,19 +131,14 @@ int bcl_blk_signature(const char *path, char **ret_what)
 
 int bcl_blk_partitions(const char *path, uint64_t *ret_starts, int max)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = -1;
 	_cleanup_(probe_freep) blkid_probe pr = NULL;
 	blkid_partlist list;
-	int n;
+	int n, r;
 
-	if (fd < 0)
-		return -errno;
-	pr = blkid_new_probe();
-	if (!pr)
-		return -ENOMEM;
-	errno = 0;
-	if (blkid_probe_set_device(pr, fd, 0, 0) < 0)
-		return errno ? -errno : -EIO;
+	r = probe_open(path, &fd, &pr);
+	if (r < 0)
+		return r;
 	list = blkid_probe_get_partitions(pr);
 	if (!list)
 		return 0;

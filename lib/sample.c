@@ -84,7 +84,7 @@ static bool tells(const struct bc_format_super *super)
 	return outcome == BC_OUTCOME_COPYING || outcome == BC_OUTCOME_FINISHED;
 }
 
-/* The window at "@at". Return: 1 the same or not to be compared, 0 they differ, -errno. */
+/* The window at "@at". Return: 1 the same or not to be compared; -ESTALE they differ; -errno. */
 static int same_at(struct sampler *s, uint64_t at)
 {
 	size_t n;

@@ -52,9 +52,10 @@ static int prepare(struct blockcopy *bc, const char *format, const struct bcl_fi
 	}
 	if (want->reuse)
 		return 0;
-	if (!S_ISREG(st.st_mode) || (st.st_size && !is_blank(bc, i->path, format)))
-		return bcl_file_not_empty(bc, i->path);
-	i->emptied = true;
+	/* One that is there is not made again: how it was made is its owner's affair. */
+	if (st.st_size)
+		return is_blank(bc, i->path, format) ? 0 : bcl_file_not_empty(bc, i->path);
+	i->was_empty = true;
 	return create(bc, i->path, format, want->size);
 }
 
@@ -152,7 +153,7 @@ int bcl_image_find(const char *path, char **ret_device)
 void bcl_image_keep(struct bcl_image *i)
 {
 	i->created = false;
-	i->emptied = false;
+	i->was_empty = false;
 }
 
 void bcl_image_done(struct bcl_image *i)
@@ -160,7 +161,7 @@ void bcl_image_done(struct bcl_image *i)
 	bcl_nbd_done(&i->nbd);
 	if (i->created)
 		(void)unlink(i->path);
-	else if (i->emptied)
+	else if (i->was_empty)
 		(void)!truncate(i->path, 0);
 	free(i->path);
 	*i = BCL_NO_IMAGE;

@@ -9,7 +9,7 @@
 struct bcl_image {
 	char *path;
 	bool created;
-	bool emptied;	/* was there, without data */
+	bool was_empty;	/* a file that was there, of no bytes */
 	struct bcl_nbd nbd;
 };
 

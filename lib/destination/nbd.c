@@ -176,6 +176,19 @@ static int connect_uri(struct blockcopy *bc, const char *uri, struct nbd_handle 
 	return 0;
 }
 
+/* Does the server answer? A request to one that has gone fails at once. */
+static bool is_alive(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	_cleanup_free_ void *buf = NULL;
+
+	if (posix_memalign(&buf, 4096, 4096)) {
+		buf = NULL;
+		return false;
+	}
+	return fd >= 0 && pread(fd, buf, 4096, 0) == 4096;
+}
+
 int bcl_nbd_reconnect(struct blockcopy *bc, dev_t dev)
 {
 	_cleanup_free_ char *uri = bcl_nbd_name(dev), *ours = NULL, *path = NULL;
@@ -191,6 +204,9 @@ int bcl_nbd_reconnect(struct blockcopy *bc, dev_t dev)
 	ours = bcl_asprintf(BCL_NBD_OURS "%s", uri);
 	if (!path || !ours || sscanf(path, "/dev/nbd%d", &index) != 1)
 		return bcl_oom(bc);
+	/* It may take one client only, and has us. */
+	if (is_alive(path))
+		return 0;
 	r = connect_uri(bc, uri, &h);
 	if (r < 0)
 		return r;
@@ -248,6 +264,14 @@ void bcl_nbd_done(struct bcl_nbd *n)
  * Those that are there
  */
 
+/* NULL: not ours, or no memory. */
+static char *name_in(const char *backend)
+{
+	size_t n = strlen(BCL_NBD_OURS);
+
+	return strncmp(backend, BCL_NBD_OURS, n) ? NULL : strdup(backend + n);
+}
+
 /* The next one of ours. Return: its number and name, or -1. */
 static int next_of_ours(DIR *d, char **ret_name)
 {
@@ -260,10 +284,9 @@ static int next_of_ours(DIR *d, char **ret_name)
 		if (strncmp(e->d_name, "nbd", 3) || bcl_parse_u64(e->d_name + 3, &index) < 0)
 			continue;
 		attribute = bcl_asprintf("/sys/block/%s/backend", e->d_name);
-		if (!attribute || bcl_read_line(attribute, &backend) < 0 ||
-		    strncmp(backend, BCL_NBD_OURS, strlen(BCL_NBD_OURS)))
+		if (!attribute || bcl_read_line(attribute, &backend) < 0)
 			continue;
-		*ret_name = strdup(backend + strlen(BCL_NBD_OURS));
+		*ret_name = name_in(backend);
 		if (*ret_name)
 			return (int)index;
 	}
@@ -316,9 +339,7 @@ char *bcl_nbd_name(dev_t dev)
 {
 	_cleanup_free_ char *backend = NULL;
 
-	if (bcl_sysfs_read(dev, "backend", &backend) < 0 || strncmp(backend, BCL_NBD_OURS, strlen(BCL_NBD_OURS)))
-		return NULL;
-	return strdup(backend + strlen(BCL_NBD_OURS));
+	return bcl_sysfs_read(dev, "backend", &backend) < 0 ? NULL : name_in(backend);
 }
 
 static bool is_gone(const char *name)

@@ -19,7 +19,6 @@ mkdir "$home"
 mount -t tmpfs -o size=256m none "$home"
 case_mounts+=("$home")
 img=$home/copy.img
-# With these two cases.sh keeps time; this is the one for a loop device that udev has a look at.
 loops() {
 	losetup -n -O BACK-FILE
 }
