@@ -122,6 +122,50 @@ static bool throttle_allows(struct bc_copier *c)
 	return !wait;
 }
 
+u64 bc_copier_busy_bytes(struct bc_job *job)
+{
+	return max_t(u64, READ_ONCE(job->args.buf_size) / BC_BUSY_SHARE, BC_PIECE_BYTES / 2);
+}
+
+/* Are short queues wanted: for the guest, or as its writes are to be mirrored as soon as they are? */
+static bool is_modest(struct bc_job *job)
+{
+	return bc_guest_is_busy(job) ||
+	       (READ_ONCE(job->mode.modest) && !READ_ONCE(job->mirrors.mirroring));
+}
+
+/* Whether it is the guest's turn; then its request that ends, or the timer, kicks. */
+static bool guest_has_turn(struct bc_copier *c)
+{
+	struct bc_job *job = bc_copier_job(c);
+	u64 now;
+
+	if (c->turn_bytes)
+		return false;
+	now = ktime_get_ns();
+	if (!c->turn_until) {
+		c->turn_until = now + BC_TURN_NS;
+		WRITE_ONCE(job->guest_turn, true);
+	}
+	/* One that ends unseen in between costs no more than that time. */
+	if (READ_ONCE(job->guest_turn) && now < c->turn_until && bc_guest_waits(job)) {
+		kick_later(c, c->turn_until - now);
+		return true;
+	}
+	WRITE_ONCE(job->guest_turn, false);
+	c->turn_until = 0;
+	c->turn_bytes = bc_copier_busy_bytes(job) / 2;
+	return false;
+}
+
+/* Guest writes are not to wait for a time that nobody works in. */
+static void rest(struct bc_copier *c)
+{
+	bc_copy_withdraw(c);
+	if (c->current_copy)
+		bc_mirror_set_idle(bc_copier_job(c), &c->current_copy->range, true);
+}
+
 /* After an error that is retried: not yet. */
 static bool backing_off(struct bc_copier *c)
 {
@@ -158,7 +202,7 @@ static bool issue(struct bc_copier *c)
 	struct bc_copy *copy;
 	unsigned int sectors;
 	struct page *chunks;
-	bool limited;
+	bool limited, modest;
 
 	if (!may_issue(c)) {
 		bc_copy_withdraw(c);
@@ -170,21 +214,18 @@ static bool issue(struct bc_copier *c)
 		return false;
 	/* A guest whose writes are held waits for nothing but the devices. */
 	limited = READ_ONCE(job->state) != BC_COMPLETING;
-	if (backing_off(c) || (limited && !throttle_allows(c))) {
-		/* Guest writes are not to wait for a time that nobody works in. */
-		bc_copy_withdraw(c);
-		if (c->current_copy)
-			bc_mirror_set_idle(job, &c->current_copy->range, true);
+	modest = limited && is_modest(job);
+	if (modest && c->piece_bytes >= bc_copier_busy_bytes(job))
+		return false;
+	if (backing_off(c) || (limited && !throttle_allows(c)) || (modest && guest_has_turn(c))) {
+		rest(c);
 		return false;
 	}
-	if (limited && c->piece_bytes >= BC_BUSY_BYTES && READ_ONCE(job->mode.modest) &&
-	    (!READ_ONCE(job->mirrors.mirroring) || bc_mirror_busy(job)))
-		return false;
 	copy = c->current_copy ?: bc_copy_choose(c);
 	if (!copy)
 		return false;
 	sectors = min_t(sector_t, copy->end - (c->current_copy ? copy->next : copy->start),
-			BC_PIECE_SECTORS);
+			modest ? BC_BUSY_PIECE_SECTORS : BC_PIECE_SECTORS);
 
 	chunks = bc_pool_get(&c->pool, sectors << SECTOR_SHIFT, READ_ONCE(job->args.buf_size));
 	if (!chunks)
@@ -201,6 +242,8 @@ static bool issue(struct bc_copier *c)
 		bc_copy_begin(c, copy);
 	if (limited)
 		bc_throttle_charge(&c->throttle, (u64)sectors << SECTOR_SHIFT);
+	if (modest)
+		c->turn_bytes -= min_t(u64, c->turn_bytes, (u64)sectors << SECTOR_SHIFT);
 	bc_piece_issue(c, copy, sectors, chunks);
 	return true;
 }

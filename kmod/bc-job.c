@@ -414,6 +414,7 @@ static void init_state(struct bc_job *job)
 {
 	job->paused = job->args.paused;
 	job->truth = &job->source;
+	job->guest_last = jiffies - BC_BUSY_JIFFIES;
 	if (job->args.pivoted) {
 		job->state = BC_PIVOTED;
 		job->truth = &job->destination;
@@ -431,6 +432,9 @@ static int allocate(struct dm_target *ti, struct bc_job *job)
 	/* What changed since the copy was finished only the metadata can tell. */
 	if (job->args.pivoted || (job->args.finished && job->args.sync != BC_SYNC_BITMAP))
 		dirty = false;
+	job->guest_nr = alloc_percpu(int);
+	if (!job->guest_nr)
+		return -ENOMEM;
 	r = bc_bitmap_init(&job->dirty, regions, dirty);
 	if (!r)
 		r = bc_copier_init(&job->copier, job);
@@ -504,6 +508,7 @@ void bc_job_destroy(struct bc_job *job)
 	if (job->wq)
 		destroy_workqueue(job->wq);
 	bc_bitmap_exit(&job->dirty);
+	free_percpu(job->guest_nr);
 	bc_job_close(job);
 	if (job->destination_file)
 		bdev_fput(job->destination_file);

@@ -64,10 +64,19 @@
 #define BC_NR_PIECES		128
 
 /*
- * While guest writes are mirrored their latency is that of the destination's queue, so no more than
- * this is the copier's there. It is also its least share: it always has something in that queue.
+ * Beside a guest that is at work the copier keeps the queues of both devices short, as whatever it
+ * has there stands before the guest's next request: a small share of buf_size, in small pieces. And
+ * it takes turns: after half of that a request of the guest has to end, if there is one, before
+ * more is read, but it waits no longer than this. Short queues alone would not do. The copier has
+ * the next piece ready when one ends, and devices and block layer that serve who comes first, or
+ * who is near, would serve it for ever.
+ *
+ * The guest is at work for so many jiffies after a request began or ended.
  */
-#define BC_BUSY_BYTES		(2 * BC_PIECE_BYTES)
+#define BC_BUSY_SHARE		32
+#define BC_BUSY_PIECE_SECTORS	256U
+#define BC_BUSY_JIFFIES		(HZ / 10 + 1)
+#define BC_TURN_NS		(4 * NSEC_PER_MSEC)
 
 /* Most copies that have claimed their regions and wait for guest writes to leave. */
 #define BC_NR_CLAIMS		8
@@ -199,6 +208,8 @@ struct bc_copier {
 	bool running;			/* shared for reading */
 	u64 piece_bytes;		/* shared for reading: in flight */
 
+	u64 turn_bytes;			/* may still be read before it is the guest's turn */
+	u64 turn_until;			/* ns; that turn ends then; 0 when it is ours */
 	struct list_head claimed;	/* copies that wait for guest writes to leave */
 	unsigned int nr_claimed;	/* shared for reading */
 	struct list_head active;	/* copies in flight, few */
@@ -278,6 +289,9 @@ struct bc_job {
 	struct bc_args args;		/* as given; bandwidth and buf_size as in force (lock) */
 
 	struct percpu_ref writes;	/* guest writes in flight; killed while they are held */
+	unsigned long guest_last;	/* jiffies; when the guest's last request began or ended */
+	bool guest_turn;		/* the copier waits until one ends */
+	int __percpu *guest_nr;		/* requests in flight: the sum */
 	struct bc_bitmap dirty;
 	atomic64_t dirtied_bytes;
 	atomic_t flush_failures;	/* of the destination, whoever had asked */
@@ -365,6 +379,15 @@ void bc_job_close(struct bc_job *job);
 int bc_io_map(struct bc_job *job, struct bio *bio);
 void bc_io_end(struct bc_job *job, struct bio *bio);
 
+/* Has the guest requests in flight? Looks at each processor. Context: any. */
+bool bc_guest_waits(const struct bc_job *job);
+
+/* Is the guest at work, or was it a moment ago? Context: any. */
+static inline bool bc_guest_is_busy(const struct bc_job *job)
+{
+	return time_before(jiffies, READ_ONCE(job->guest_last) + BC_BUSY_JIFFIES);
+}
+
 /* Make the regions of a guest write dirty. Context: any. */
 void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors);
 
@@ -394,6 +417,9 @@ void bc_copier_start(struct bc_copier *c);
 
 /* Nothing in flight, and its work is not running. Context: any. */
 bool bc_copier_is_quiet(struct bc_copier *c);
+
+/* The most that it has in flight beside a guest that is at work. Context: any. */
+u64 bc_copier_busy_bytes(struct bc_job *job);
 
 /* Bytes per second copied lately. Context: any. */
 u64 bc_copier_rate(const struct bc_copier *c);

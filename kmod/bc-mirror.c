@@ -14,9 +14,6 @@
 /* More private copies than this wait for those before them. */
 #define MAX_BYTES	SZ_64M
 
-/* "Lately", for bc_mirror_busy(). */
-#define BUSY		(HZ / 10 + 1)
-
 /*
  * Memory
  */
@@ -69,7 +66,6 @@ struct bc_mirror *bc_mirror_get(struct bc_mirrors *m, unsigned int bytes)
 	if (mirror) {
 		WRITE_ONCE(m->bytes, m->bytes + bytes);
 		WRITE_ONCE(m->nr, m->nr + 1);
-		WRITE_ONCE(m->last, jiffies);
 	}
 	spin_unlock_irqrestore(&m->lock, flags);
 	return mirror;
@@ -122,12 +118,6 @@ void bc_mirror_flush_failed(struct bc_job *job, blk_status_t status)
 	m->flush_failed = true;
 	spin_unlock_irqrestore(&m->lock, flags);
 	bc_copier_kick(&job->copier);
-}
-
-bool bc_mirror_busy(struct bc_job *job)
-{
-	return READ_ONCE(job->mirrors.nr) ||
-	       time_before(jiffies, READ_ONCE(job->mirrors.last) + BUSY);
 }
 
 /*
@@ -353,7 +343,6 @@ int bc_mirror_init(struct bc_job *job)
 	INIT_WORK(&m->send, send_work);
 	bc_wait_init(m);
 	init_waitqueue_head(&m->quiet);
-	m->last = jiffies - 2 * BUSY;
 
 	/* Where memory is in pieces the reserve is smaller, and so are mirrored writes. */
 	for (order = get_order(SZ_1M / BC_MIRROR_VECS); order >= 0 && !m->reserve; order--) {

@@ -58,7 +58,6 @@ struct bc_mirrors {
 	u64 bytes;			/* private copies */
 	blk_status_t error;		/* of the destination, for the copier to see to */
 	bool flush_failed;		/* likewise */
-	unsigned long last;		/* jiffies of the last one begun */
 	u64 latency_ns;			/* of destination writes, sum and number, for bc-mode.c */
 	u64 latency_nr;
 	u64 mirrored_bytes;		/* shown */
@@ -110,9 +109,6 @@ bool bc_mirror_has_error(struct bc_job *job);
 
 /* The destination failed a flush that was neither the guest's nor the copier's. Context: any. */
 void bc_mirror_flush_failed(struct bc_job *job, blk_status_t status);
-
-/* Has the guest mirrored something lately? Context: any. */
-bool bc_mirror_busy(struct bc_job *job);
 
 /*
  * A copy claims its regions: no mirrored write enters any more. It may begin when

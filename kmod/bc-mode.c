@@ -7,7 +7,7 @@
 
 #include "bc-job.h"
 
-#define WINDOW		HZ
+#define WINDOW		(HZ / 2)
 #define SOON		(HZ / 50 + 1)
 #define WINDOWS		2		/* in a row, before "auto" believes them */
 #define HOLD_OFF_MIN_S	5
@@ -50,7 +50,7 @@ static bool possible(struct bc_job *job)
 static bool queue_is_long(struct bc_job *job)
 {
 	return job->state != BC_COMPLETING &&
-	       READ_ONCE(job->copier.piece_bytes) > BC_BUSY_BYTES;
+	       READ_ONCE(job->copier.piece_bytes) > 2 * bc_copier_busy_bytes(job);
 }
 
 void bc_mode_update(struct bc_job *job)
@@ -123,7 +123,7 @@ static bool slow_window(struct bc_job *job)
 }
 
 /*
- * Was most of what was copied in this window made dirty again? Little headway because little was
+ * Was half or more of what was copied in this window made dirty again? Little headway because little was
  * copied is no reason to mirror: the destination is slow, or the bandwidth limited.
  */
 static bool stalled_window(struct bc_job *job, u64 dirty, u64 copied)
@@ -133,7 +133,7 @@ static bool stalled_window(struct bc_job *job, u64 dirty, u64 copied)
 
 	if (job->state == BC_READY && dirty <= LITTLE_DIRTY)
 		return false;
-	return dirty && gained <= copied / 8;
+	return dirty && gained <= copied / 2;
 }
 
 /* Does the destination answer? Nothing is late, and the copier has got on or has nothing there. */

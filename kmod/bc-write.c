@@ -74,9 +74,31 @@ static bool admitted(struct bc_job *job, struct bio *bio)
 	return false;
 }
 
+/*
+ * A request begins (1) or ends (-1). What is shared is written once a jiffy at most, as all
+ * processors read what is beside it.
+ */
+static void count_guest(struct bc_job *job, int n)
+{
+	unsigned long now = jiffies;
+
+	this_cpu_add(*job->guest_nr, n);
+	if (READ_ONCE(job->guest_last) != now)
+		WRITE_ONCE(job->guest_last, now);
+}
+
 static bool is_flush(struct bio *bio)
 {
 	return (bio->bi_opf & REQ_PREFLUSH) && !bio_sectors(bio);
+}
+
+bool bc_guest_waits(const struct bc_job *job)
+{
+	int cpu, nr = 0;
+
+	for_each_possible_cpu(cpu)
+		nr += READ_ONCE(*per_cpu_ptr(job->guest_nr, cpu));
+	return nr;
 }
 
 int bc_io_map(struct bc_job *job, struct bio *bio)
@@ -86,6 +108,7 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 	io->counted = false;
 	io->tracked = false;
 	io->epoch = 0;
+	count_guest(job, 1);
 	if (!changes_data(bio)) {
 		if (is_flush(bio) && mirrored(job) && percpu_ref_tryget_live(&job->writes)) {
 			/*
@@ -168,6 +191,11 @@ void bc_io_end(struct bc_job *job, struct bio *bio)
 {
 	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
 
+	count_guest(job, -1);
+	if (unlikely(READ_ONCE(job->guest_turn))) {
+		WRITE_ONCE(job->guest_turn, false);
+		bc_copier_kick(&job->copier);
+	}
 	if (!io->counted)
 		return;
 	/*
