@@ -488,6 +488,14 @@ void bc_job_close(struct bc_job *job)
 	flush_work(&job->tell);
 }
 
+void bc_job_keep_slab(struct bc_job *job)
+{
+	unsigned int pad = READ_ONCE(job->clone_pad);
+
+	if (pad && !job->clones.bio_slab && bioset_init(&job->clones, 1, pad, 0))
+		DMDEBUG("%s: no memory to keep a slab", job->name);
+}
+
 void bc_job_destroy(struct bc_job *job)
 {
 	bc_completion_exit(job);
@@ -508,6 +516,7 @@ void bc_job_destroy(struct bc_job *job)
 	if (job->wq)
 		destroy_workqueue(job->wq);
 	bc_bitmap_exit(&job->dirty);
+	bioset_exit(&job->clones);
 	free_percpu(job->guest_nr);
 	bc_job_close(job);
 	if (job->destination_file)

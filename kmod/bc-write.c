@@ -78,13 +78,15 @@ static bool admitted(struct bc_job *job, struct bio *bio)
  * A request begins (1) or ends (-1). What is shared is written once a jiffy at most, as all
  * processors read what is beside it.
  */
-static void count_guest(struct bc_job *job, int n)
+static void count_guest(struct bc_job *job, const struct bio *bio, int n)
 {
 	unsigned long now = jiffies;
 
 	this_cpu_add(*job->guest_nr, n);
-	if (READ_ONCE(job->guest_last) != now)
-		WRITE_ONCE(job->guest_last, now);
+	if (READ_ONCE(job->guest_last) == now)
+		return;
+	WRITE_ONCE(job->guest_last, now);
+	WRITE_ONCE(job->clone_pad, bio->bi_pool ? bio->bi_pool->front_pad : 0);
 }
 
 static bool is_flush(struct bio *bio)
@@ -108,7 +110,7 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 	io->counted = false;
 	io->tracked = false;
 	io->epoch = 0;
-	count_guest(job, 1);
+	count_guest(job, bio, 1);
 	if (!changes_data(bio)) {
 		if (is_flush(bio) && mirrored(job) && percpu_ref_tryget_live(&job->writes)) {
 			/*
@@ -191,7 +193,7 @@ void bc_io_end(struct bc_job *job, struct bio *bio)
 {
 	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
 
-	count_guest(job, -1);
+	count_guest(job, bio, -1);
 	if (unlikely(READ_ONCE(job->guest_turn))) {
 		WRITE_ONCE(job->guest_turn, false);
 		bc_copier_kick(&job->copier);
