@@ -95,6 +95,18 @@ for signal in INT TERM; do
 	plain "$disk" "$a"
 done
 
+check "an interrupt of wait leaves the job alone"
+blockcopy start "$disk" "$b" --force --bandwidth 1 > /dev/null
+env --default-signal=INT blockcopy wait "$disk" &
+pid=$!
+wait_for 20 grep -qx blockcopy "/proc/$pid/comm"
+kill -INT $pid
+status=0
+wait $pid || status=$?
+expect "exit status" $status 130
+expect state "$(info "$disk" state)" copying
+blockcopy abort "$disk" > /dev/null
+
 check "progress: lines at intervals, never 100 % before ready"
 blockcopy start "$disk" "$b" --force --bandwidth 6 --wait --verbose > "$case_dir/out" 2> "$case_dir/err"
 grep -v ' ready' "$case_dir/err" | grep -q '100 %' && fail "100 % too early: $(cat "$case_dir/err")"
@@ -141,12 +153,16 @@ expect "errors" "$(cat "$case_dir/all.err")" ""
 # Every line is one object by itself.
 jq -es 'length > 5' "$case_dir/all" > /dev/null || fail "not JSON: $(cat "$case_dir/all")"
 
-check "monitor --timeout, and as text"
+check "monitor --timeout, as text, and with a command to run"
+export exec_out=$case_dir/exec
 blockcopy start "$disk" "$b" --force --wait > /dev/null
 status=0
-blockcopy monitor "$disk" --timeout 1 > "$case_dir/text" 2> /dev/null || status=$?
+# shellcheck disable=SC2016
+blockcopy monitor "$disk" --timeout 1 --exec 'echo "$BLOCKCOPY_NAME $BLOCKCOPY_CHANGE $BLOCKCOPY_STATE" >> "$exec_out"' \
+	> "$case_dir/text" 2> /dev/null || status=$?
 expect "exit status" $status 5
 grep -q "$disk: found: ready, 100 %" "$case_dir/text" || fail "said: $(cat "$case_dir/text")"
+expect "--exec" "$(cat "$exec_out")" "$disk found ready"
 
 check "wait returns at once when ready, and fails when the job goes"
 blockcopy wait "$disk"
