@@ -37,7 +37,7 @@ plain "$vm" "$dst"
 
 check "calls and their errors"
 python3 - "$vm" "$src" "$home" <<'P'
-import sys, blockcopy as b
+import os, sys, blockcopy as b
 vm, src, home = sys.argv[1:]
 d = b.Disks()
 block = f"<disk type='block'><source dev='{src}'/></disk>"
@@ -75,6 +75,17 @@ with b.Disks() as other:
 end = [e[3] for e in events]
 assert end in ([b.VIR_DOMAIN_BLOCK_JOB_COMPLETED], [b.VIR_DOMAIN_BLOCK_JOB_CANCELED]), end
 assert d.blockJobInfo(vm) == {}
+raises(2, "needed COPY", d.blockRebase, vm, f"{home}/rebased")
+raises(2, "shallow", d.blockRebase, vm, f"{home}/rebased", 0,
+       b.VIR_DOMAIN_BLOCK_REBASE_COPY | b.VIR_DOMAIN_BLOCK_REBASE_SHALLOW)
+raises(6, "needed a block device", d.blockRebase, vm, f"{home}/rebased", 0,
+       b.VIR_DOMAIN_BLOCK_REBASE_COPY | b.VIR_DOMAIN_BLOCK_REBASE_COPY_DEV)
+d.blockRebase(vm, f"{home}/re'based", 2, b.VIR_DOMAIN_BLOCK_REBASE_COPY)
+assert d.blockJobInfo(vm)["bandwidth"] == 2
+d.blockJobSetSpeed(vm, 0)
+d.waitReady(vm, timeout=60)
+d.blockJobAbort(vm)
+assert os.path.getsize(f"{home}/re'based") == 32 << 20
 d.blockCopy(vm, block, {"bandwidth": 1 << 20, "force": True})
 events = d.blockJobEvents(vm, timeout=60)
 d.blockJobSetSpeed(vm, 0)
