@@ -9,7 +9,8 @@
 #include "tab.h"
 
 /* A word of an option that only start has; "@later" are those that a later version will know. */
-static int word_option(const char *option, const char *word, const char *const *later,
+static int word_option(const char *option, const char *word, const char *needed,
+		       const char *const *later,
 		       int (*set)(struct blockcopy_options *o, const char *w),
 		       struct blockcopy_options *o)
 {
@@ -23,9 +24,7 @@ static int word_option(const char *option, const char *word, const char *const *
 		if (!strcmp(*later, word))
 			return complain(BLOCKCOPY_USAGE, "%s %s: not supported by this version",
 					option, word);
-	return complain(BLOCKCOPY_USAGE, "%s: found \"%s\", see `blockcopy help start` for its "
-					 "values",
-			option, word);
+	return complain(BLOCKCOPY_USAGE, "%s: found \"%s\", needed %s", option, word, needed);
 }
 
 /* virsh's word for a mode of ours. */
@@ -67,9 +66,10 @@ int fill_options(struct ctl *c, struct blockcopy_options *o)
 	if (!r)
 		r = fill_settings(c, o);
 	if (!r)
-		r = word_option("sync", opt->sync, syncs, blockcopy_options_set_sync, o);
+		r = word_option("sync", opt->sync, "full, none or bitmap", syncs,
+				blockcopy_options_set_sync, o);
 	if (!r)
-		r = word_option("detect-zeroes", opt->detect_zeroes, none,
+		r = word_option("detect-zeroes", opt->detect_zeroes, "off, on or unmap", none,
 				blockcopy_options_set_detect_zeroes, o);
 	if (!r && opt->metadata && blockcopy_options_set_metadata(o, opt->metadata) < 0)
 		r = complain(BLOCKCOPY_FAILED, "out of memory");

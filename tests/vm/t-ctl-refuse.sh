@@ -24,6 +24,9 @@ refuses 2 "found more than one destination" blockcopy start "$disk" "$dst" --xml
 refuses 2 "--xml says what the destination is" blockcopy start "$disk" --xml=file --format raw
 refuses 2 "--xml says what the destination is" blockcopy start "$disk" --xml=file --blockdev
 refuses 2 "--raw and --format qcow2 exclude" blockcopy start "$disk" "$dst" --raw --format qcow2
+refuses 2 "sync top: not supported by this version" blockcopy start "$disk" "$dst" --sync top
+refuses 2 "sync incremental: not supported by this version" blockcopy start "$disk" "$dst" --sync incremental
+refuses 2 'sync: found "all", needed full, none or bitmap' blockcopy start "$disk" "$dst" --sync all
 refuses 2 "--async needs --wait" blockcopy start "$disk" "$dst" --async
 refuses 2 "--bytes is for a bandwidth" blockcopy job "$disk" --abort --bytes
 refuses 2 "synchronous-writes" blockcopy start "$disk" "$dst" --synchronous-writes --copy-mode auto

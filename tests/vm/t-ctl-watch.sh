@@ -81,7 +81,7 @@ refuses_while_copying blockcopy start "$disk" "$b" --force --bandwidth 1 --timeo
 wait_for 20 is_plain "$disk"
 
 check "an interrupt cancels"
-for signal in INT TERM; do
+for signal in INT TERM HUP; do
 	status=0
 	# A background process of a shell ignores INT otherwise.
 	env --default-signal=INT blockcopy start "$disk" "$b" --force --bandwidth 1 --wait > "$case_dir/out" 2> "$case_dir/err" &
