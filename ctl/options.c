@@ -148,6 +148,7 @@ int print_help(const char *what)
 {
 	enum command command = what ? find_command(what) : CMD_MAX;
 	const struct command_def *d;
+	int n;
 
 	if (!what) {
 		print_commands();
@@ -156,8 +157,9 @@ int print_help(const char *what)
 	if (command == CMD_MAX)
 		return complain(BLOCKCOPY_USAGE, "%s: no such command", what);
 	d = &command_defs[command];
-	printf("Usage: blockcopy %s%s%s [OPTION]...\n%c%s.\n", d->name, *d->args ? " " : "", d->args,
-	       toupper(*d->help), d->help + 1);
+	n = printf("Usage: blockcopy %s%s%s", d->name, *d->args ? " " : "", d->args);
+	printf("%s[OPTION]...\n%c%s.\n", n + 12 < SCREEN_WIDTH ? " " : "\n\t", toupper(*d->help),
+	       d->help + 1);
 	if (command == CMD_set)
 		print_settings();
 	print_options(command);
