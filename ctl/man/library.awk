@@ -82,13 +82,13 @@ END {
 	print ".BR blockcopy (8)."
 	print ".SH FILES\n.TP\n.I /run/blockcopy\nlocks; no state\n.TP\n.I /var/lib/blockcopy\nmetadata that is not to be believed after a crash"
 	print ".SH EXAMPLES\n.EX"
-	print "struct blockcopy *bc;\nuint64_t blackout_us;\n"
-	print "if (blockcopy_new(&bc) < 0)\n    return BLOCKCOPY_FAILED;"
-	print "if (blockcopy_start(bc, \"vm1\", \"/dev/sdc\", NULL) < 0 ||"
-	print "    blockcopy_wait(bc, \"vm1\", \\-1, \\-1, NULL, NULL) < 0 ||"
-	print "    blockcopy_pivot(bc, \"vm1\", 500, &blackout_us) < 0)"
-	print "    fprintf(stderr, \"%s\\en\", blockcopy_error_message(bc));"
-	print "blockcopy_free(bc);\n.EE"
+	while ((getline < example) > 0) {
+		if (/^#include/)
+			shown = 1
+		if (shown)
+			print escape(expand($0))
+	}
+	print ".EE"
 	print ".SH SEE ALSO\n.BR blockcopy (8),\n.BR dm\\-blockcopy (7)"
 	exit bad
 }
