@@ -1,5 +1,5 @@
 #!/bin/bash
-# description: the examples of the manual pages, of the target's document and of the library, as they stand
+# description: the examples of the manual pages, the README, the target's document and the library, as they stand
 # kernels: 6.1 6.12 uml uml-debug
 # check: uml
 # tier: full
@@ -58,6 +58,23 @@ check "dm-blockcopy.rst"
 sed -n '/^Examples$/,/^Known limits$/s/^\t//p' "$BLOCKCOPY_CHECKOUT/kmod/dm-blockcopy.rst" | ours | run dm-blockcopy.rst
 expect "table" "$(dmsetup table vm1)" "0 $size linear $(devno "$sdc") 0"
 again
+
+# of_readme FROM TO: the commands between two lines of the README that begin so; what it tells of a crash is a table that is lost.
+of_readme() {
+	sed -n "/^$1/,/^$2/{s/^    //p}" "$BLOCKCOPY_CHECKOUT/README.md" | sed -n '/^\(blockcopy\|#\) /p' | ours |
+		sed "s,^# .*the machine goes down.*,dmsetup load vm1 --table '0 $size linear $sdb 0' \&\& dmsetup resume vm1,"
+}
+while IFS='|' read -r begin end; do
+	check "README, from \"$begin\""
+	of_readme "$begin" "$end" | run README.md
+	again
+done << 'X'
+## Using it|or in one line
+## After a crash|The second `start`
+A finished copy can be refreshed|`abort --keep-tracking`
+X
+sed -n '/^### At boot/,/^### To\|^## /s/^    \(vm[12] .*\)/\1/p' "$BLOCKCOPY_CHECKOUT/README.md" > "$case_dir/tab"
+expect "lines" "$(blockcopy boot list --tab "$case_dir/tab" | cut -f 1 | xargs)" "vm1 vm2"
 
 check "libblockcopy(3): a program"
 said "writes were held for" switch-over vm1 "$sdc"
