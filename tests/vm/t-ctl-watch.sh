@@ -99,7 +99,11 @@ check "an interrupt of wait leaves the job alone"
 blockcopy start "$disk" "$b" --force --bandwidth 1 > /dev/null
 env --default-signal=INT blockcopy wait "$disk" &
 pid=$!
-wait_for 20 grep -qx blockcopy "/proc/$pid/comm"
+# Before that it has not begun, and would die of the signal whatever it does about one later.
+asks_dm() {
+	[[ $(readlink "/proc/$pid/fd/"* 2> /dev/null) == */mapper/control* ]]
+}
+wait_for 20 asks_dm
 kill -INT $pid
 status=0
 wait $pid || status=$?
