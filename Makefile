@@ -57,12 +57,14 @@ install: all
 	install -D -m 644 kmod/dm-blockcopy.ko $(module_dir)/dm-blockcopy.ko
 	$(if $(DESTDIR),,depmod $(kver))
 	$(foreach part,$(parts),$(MAKE) -C $(part) install $(install_args) &&) true
+	$(if $(DESTDIR),,ldconfig)
 
 ##   uninstall  what install put there
 uninstall:
 	rm -f $(module_dir)/dm-blockcopy.ko
 	$(if $(DESTDIR),,depmod $(kver))
 	$(foreach part,$(parts),$(MAKE) -C $(part) uninstall $(install_args) &&) true
+	$(if $(DESTDIR),,ldconfig)
 
 ##   clean      what was built, not the cached kernels
 clean:

@@ -9,7 +9,8 @@
 #include "tab.h"
 
 /* A word of an option that only start has; "@later" are those that a later version will know. */
-static int word_option(const char *option, const char *word, const char *const *later,
+static int word_option(const char *option, const char *word, const char *needed,
+		       const char *const *later,
 		       int (*set)(struct blockcopy_options *o, const char *w),
 		       struct blockcopy_options *o)
 {
@@ -23,9 +24,7 @@ static int word_option(const char *option, const char *word, const char *const *
 		if (!strcmp(*later, word))
 			return complain(BLOCKCOPY_USAGE, "%s %s: not supported by this version",
 					option, word);
-	return complain(BLOCKCOPY_USAGE, "%s: found \"%s\", see `blockcopy help start` for its "
-					 "values",
-			option, word);
+	return complain(BLOCKCOPY_USAGE, "%s: found \"%s\", needed %s", option, word, needed);
 }
 
 /* virsh's word for a mode of ours. */
@@ -67,15 +66,20 @@ int fill_options(struct ctl *c, struct blockcopy_options *o)
 	if (!r)
 		r = fill_settings(c, o);
 	if (!r)
-		r = word_option("sync", opt->sync, syncs, blockcopy_options_set_sync, o);
+		r = word_option("sync", opt->sync, "full, none or bitmap", syncs,
+				blockcopy_options_set_sync, o);
 	if (!r)
-		r = word_option("detect-zeroes", opt->detect_zeroes, none,
+		r = word_option("detect-zeroes", opt->detect_zeroes, "off, on or unmap", none,
 				blockcopy_options_set_detect_zeroes, o);
 	if (!r && opt->metadata && blockcopy_options_set_metadata(o, opt->metadata) < 0)
 		r = complain(BLOCKCOPY_FAILED, "out of memory");
 	if (!r && opt->format && blockcopy_options_set_format(o, opt->format) < 0)
 		r = complain(BLOCKCOPY_USAGE, "format: found \"%s\", needed raw, qcow2, qed, vmdk, vdi, "
 					      "vhdx, vpc or parallels", opt->format);
+	if (!r && opt->raw && opt->format && strcmp(opt->format, "raw"))
+		r = complain(BLOCKCOPY_USAGE, "--raw and --format %s exclude each other", opt->format);
+	else if (!r && opt->raw && blockcopy_options_set_format(o, "raw") < 0)
+		r = complain(BLOCKCOPY_FAILED, "out of memory");
 	blockcopy_options_set_force(o, opt->force);
 	blockcopy_options_set_reuse_external(o, opt->reuse_external);
 	blockcopy_options_set_blockdev(o, opt->blockdev);
@@ -188,6 +192,8 @@ static int start(struct ctl *c, const struct blockcopy_options *o)
 		return r;
 	if (c->opt.pivot && c->opt.finish)
 		return complain(BLOCKCOPY_USAGE, "--pivot and --finish exclude each other");
+	if (c->opt.async && !wait)
+		return complain(BLOCKCOPY_USAGE, "--async needs --wait, --timeout, --pivot or --finish");
 	if (c->opt.keep_tracking && !(c->opt.finish && c->opt.metadata))
 		return complain(BLOCKCOPY_USAGE, "--keep-tracking needs --finish and --metadata");
 	r = check_tab(c);
@@ -257,6 +263,9 @@ int cmd_start(struct ctl *c)
 		return complain(BLOCKCOPY_USAGE, "start: found %s, needed NAME DEST, NAME --dest DEST, or "
 						 "NAME --xml FILE",
 				given ? "more than one destination" : "no destination");
+	if (c->opt.xml && (c->opt.format || c->opt.raw || c->opt.blockdev))
+		return complain(BLOCKCOPY_USAGE, "--xml says what the destination is: --format, --raw and "
+						 "--blockdev exclude it");
 	if (c->n_arg > 1)
 		c->opt.dest = c->arg[1];
 	if (blockcopy_options_new(&o) < 0)

@@ -95,6 +95,8 @@ int cmd_job(struct ctl *c)
 		return complain(BLOCKCOPY_USAGE,
 				"job: found more than one of --abort (with --async, --pivot), "
 				"--info (with --raw) and a bandwidth, needed one");
+	if (end && c->opt.bytes)
+		return complain(BLOCKCOPY_USAGE, "job: --bytes is for a bandwidth, not for an end");
 	if (c->opt.pivot)
 		return cmd_pivot(c);
 	if (end)

@@ -21,7 +21,7 @@ struct options {
 #define TEXT const char *
 #define NOOP bool
 #define LATER bool
-#define OPTION(id, name, kind, commands, value, help) kind id;
+#define OPTION(id, name, kind, commands, value, help, text) kind id;
 #include "options.def"
 #undef OPTION
 #undef FLAG

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The command line, out of options.def and commands.def. */
+#include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -8,12 +10,17 @@
 #include "ctl.h"
 #include "tab.h"
 
+/* What --help fits into, with 24 lines. */
+#define SCREEN_WIDTH 80
+
 enum kind { FLAG, TEXT, NOOP, LATER };
 
-#define ON(command) (1U << CMD_##command)
+#define ON(command) (1ULL << CMD_##command)
+#define ALSO(command) (ON(command) << 32)
+static_assert(CMD_MAX <= 32);
 
 enum option_id {
-#define OPTION(id, name, kind, commands, value, help) OPT_##id,
+#define OPTION(id, name, kind, commands, value, help, text) OPT_##id,
 #include "options.def"
 #undef OPTION
 	OPT_MAX,
@@ -22,11 +29,11 @@ enum option_id {
 static const struct option_def {
 	const char *name;
 	enum kind kind;
-	unsigned int commands;
+	uint64_t commands;
 	const char *value;
 	const char *help;
 } option_defs[OPT_MAX] = {
-#define OPTION(id, name, kind, commands, value, help) { name, kind, commands, value, help },
+#define OPTION(id, name, kind, commands, value, help, text) { name, kind, commands, value, help },
 #include "options.def"
 #undef OPTION
 };
@@ -59,7 +66,7 @@ static void store(struct options *o, int id, const char *value)
 #define NOOP true
 #define LATER true
 #define TEXT value
-#define OPTION(id, name, kind, commands, value_name, help) \
+#define OPTION(id, name, kind, commands, value_name, help, text) \
 	case OPT_##id:					\
 		o->id = kind;				\
 		break;
@@ -72,58 +79,90 @@ static void store(struct options *o, int id, const char *value)
 	}
 }
 
+static bool takes(const struct option_def *d, enum command command)
+{
+	return (d->commands | d->commands >> 32) & (1ULL << command);
+}
+
+/* "--name VALUE" */
+#define OPTION_TEXT 64
+static const char *option_text(const struct option_def *d, char buf[OPTION_TEXT])
+{
+	snprintf(buf, OPTION_TEXT, "--%s%s%s", d->name, d->value ? " " : "", d->value ?: "");
+	return buf;
+}
+
+/* Those that are told in the manual only: as many on a line as a screen is wide. */
+static void print_other_options(enum command command)
+{
+	size_t column = 0;
+	char buf[OPTION_TEXT];
+
+	for (int i = 0; i < OPT_MAX; i++) {
+		const struct option_def *d = &option_defs[i];
+
+		if (!d->help || !(d->commands >> 32 & (1ULL << command)))
+			continue;
+		option_text(d, buf);
+		if (!column)
+			printf("\nAlso, see blockcopy-%s(8):", command_defs[command].name);
+		if (!column || column + 2 + strlen(buf) >= SCREEN_WIDTH) {
+			putchar('\n');
+			column = 0;
+		}
+		column += printf("  %s", buf);
+	}
+	if (column)
+		printf("\n");
+}
+
 static void print_options(enum command command)
 {
+	char buf[OPTION_TEXT];
 	bool any = false;
 
 	for (int i = 0; i < OPT_MAX; i++) {
 		const struct option_def *d = &option_defs[i];
-		char left[64];
 
-		if (!(d->commands & (1U << command)) || !d->help)
+		if (!d->help || !(d->commands & (1ULL << command)))
 			continue;
 		if (!any)
 			printf("\nOptions:\n");
 		any = true;
-		snprintf(left, sizeof(left), "--%s%s%s", d->name, d->value ? " " : "",
-			 d->value ? d->value : "");
-		printf("  %-26s %s\n", left, d->help);
+		printf("  %-25s %s\n", option_text(d, buf), d->help);
 	}
+	print_other_options(command);
 }
 
-static const char exit_text[] =
-	"Exit status: 0 done, 1 failed, 2 usage, 3 no such device or job, 4 wrong state,\n"
-	"5 timed out, 6 refused for safety.\n";
+static void print_commands(void)
+{
+	printf("Usage: blockcopy COMMAND [ARGUMENT]... [OPTION]...\n"
+	       "Copy a device-mapper device in use to another device, then switch to it.\n\n");
+	for (int i = 0; i < CMD_MAX; i++)
+		if (i != CMD_help)
+			printf("  %-10s %s\n", command_defs[i].name, command_defs[i].help);
+	printf("\n`blockcopy COMMAND --help` shows its options. See blockcopy(8).\n");
+}
 
 int print_help(const char *what)
 {
 	enum command command = what ? find_command(what) : CMD_MAX;
+	const struct command_def *d;
+	int n;
 
-	if (what && command == CMD_MAX)
-		return complain(BLOCKCOPY_USAGE, "%s: no such command", what);
-	if (what) {
-		const struct command_def *d = &command_defs[command];
-
-		printf("Usage: blockcopy %s%s%s [OPTION]...\n\n%s.\n", d->name, *d->args ? " " : "",
-		       d->args, d->help);
-		if (command == CMD_set)
-			print_settings();
-		print_options(command);
+	if (!what) {
+		print_commands();
 		return BLOCKCOPY_OK;
 	}
-	printf("Usage: blockcopy COMMAND [ARGUMENT]... [OPTION]...\n"
-	       "Copy a device-mapper device in use to another block device, then switch to the "
-	       "copy.\n\n");
-	for (int i = 0; i < CMD_MAX; i++) {
-		char left[64];
-
-		snprintf(left, sizeof(left), "%s %s", command_defs[i].name, command_defs[i].args);
-		printf("  %-24s %s\n", left, command_defs[i].help);
-	}
-	printf("\nNAME is a dm name, /dev/mapper/NAME, /dev/dm-N, or MAJOR:MINOR. DEST is a path "
-	       "or a tag\n(UUID=, PARTUUID=, LABEL=, PARTLABEL=). `blockcopy help COMMAND` shows "
-	       "its options.\n\n%s",
-	       exit_text);
+	if (command == CMD_MAX)
+		return complain(BLOCKCOPY_USAGE, "%s: no such command", what);
+	d = &command_defs[command];
+	n = printf("Usage: blockcopy %s%s%s", d->name, *d->args ? " " : "", d->args);
+	printf("%s[OPTION]...\n%c%s.\n", n + 12 < SCREEN_WIDTH ? " " : "\n\t", toupper(*d->help),
+	       d->help + 1);
+	if (command == CMD_set)
+		print_settings();
+	print_options(command);
 	return BLOCKCOPY_OK;
 }
 
@@ -132,7 +171,7 @@ static int take_option(struct ctl *c, int id, const char *value)
 {
 	const struct option_def *d = &option_defs[id];
 
-	if (!(d->commands & (1U << c->command)))
+	if (!takes(d, c->command))
 		return complain(BLOCKCOPY_USAGE, "option --%s does not apply to %s", d->name,
 				command_defs[c->command].name);
 	if (d->kind == LATER)
@@ -149,7 +188,7 @@ static int take_tab_option(struct ctl *c, char *word, unsigned int line)
 	for (int id = 0; id < OPT_MAX; id++) {
 		const struct option_def *d = &option_defs[id];
 
-		if (id == OPT_tab || !(d->commands & ON(boot)) || strlen(d->name) != n ||
+		if (id == OPT_tab || !takes(d, CMD_boot) || strlen(d->name) != n ||
 		    strncmp(d->name, word, n) || (d->kind == TEXT) != !!value)
 			continue;
 		store(&c->opt, id, value ? value + 1 : NULL);
@@ -171,7 +210,7 @@ int take_tab_options(struct ctl *c, char *words, unsigned int line)
 #define NOOP bool
 #define LATER bool
 #define TEXT const char *
-#define OPTION(id, name, kind, commands, value_name, help) \
+#define OPTION(id, name, kind, commands, value_name, help, text) \
 	if (given.id != (kind)0)			\
 		c->opt.id = given.id;
 #include "options.def"
@@ -189,6 +228,7 @@ int parse_command_line(struct ctl *c, int argc, char **argv)
 	const struct command_def *d;
 	int taken[64], n_taken = 0, id;
 	const char *values[64];
+	bool help = false;
 
 	for (int i = 0; i < OPT_MAX; i++)
 		long_options[i] = (struct option) {
@@ -202,8 +242,10 @@ int parse_command_line(struct ctl *c, int argc, char **argv)
 
 	opterr = 0;
 	while ((id = getopt_long(argc, argv, ":hV", long_options, NULL)) != -1) {
-		if (id == 'h')
-			return print_help(optind < argc ? argv[optind] : NULL);
+		if (id == 'h') {
+			help = true;
+			continue;
+		}
 		if (id == 'V') {
 			printf("blockcopy %s\n", blockcopy_version());
 			return BLOCKCOPY_OK;
@@ -221,6 +263,9 @@ int parse_command_line(struct ctl *c, int argc, char **argv)
 		taken[n_taken] = id - 256;
 		values[n_taken++] = optarg;
 	}
+	/* Wherever it stood: the command is known only now. */
+	if (help)
+		return print_help(argv[optind]);
 	if (optind == argc)
 		return complain(BLOCKCOPY_USAGE, "no command; see `blockcopy help`");
 	c->command = find_command(argv[optind]);

@@ -28,7 +28,7 @@ void print_settings(void)
 {
 	printf("\nKeys:\n");
 	for (int id = 0; id < SET_MAX; id++)
-		printf("  %-26s %s\n", defs[id].key, defs[id].needed);
+		printf("  %-25s %s\n", defs[id].key, defs[id].needed);
 }
 
 static int parse_value(const struct ctl *c, int id, const char *s, uint64_t *ret)

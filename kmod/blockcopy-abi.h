@@ -52,9 +52,10 @@
  *					write waits for it any more
  *	detach				forget the metadata: when status says "detached" it is
  *					written down there that there is nothing to go on from
- *	complete <ms>			when READY: hold guest writes at most <ms>, go on at the
- *					destination
- *	finish <ms>			when READY: hold guest writes at most <ms>, then leave the
+ *	complete <ms> [unrecorded]	when READY: hold guest writes at most <ms>, go on at the
+ *					destination; "unrecorded": also where the metadata takes no
+ *					record of it
+ *	finish <ms> [unrecorded]	when READY: hold guest writes at most <ms>, then leave the
  *					destination as it is
  *
  * "complete" and "finish" return at once; an event tells when the state is no longer "completing".

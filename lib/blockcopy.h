@@ -11,10 +11,17 @@
  *  - The library prints nothing, never exits, installs no signal handler. What is worth telling
  *    beside an error goes to the log function of the handle.
  *  - Different handles may be used by different threads at the same time; one handle by one
- *    thread at a time. Objects got from a handle do not refer to it unless it says so.
+ *    thread at a time, and likewise an options object, an info, a metadata and a monitor. Objects
+ *    got from a handle do not refer to it unless it says so, and outlive it.
+ *  - Calls that take a handle and a NAME may block for I/O of devices that are in their way; those that
+ *    wait for a copy say so. None is safe in a signal handler; after fork() only one of the two processes
+ *    may go on with a handle.
+ *  - Errors that any such call may return: -ENOMEM, -EPERM and what the kernel returned
+ *    (BLOCKCOPY_FAILED), -ENXIO (BLOCKCOPY_NOT_FOUND). The number is for messages; decide by
+ *    blockcopy_error().
  *  - Sizes and offsets are bytes, rates bytes per second, unless the name says another unit.
  *  - NAME is a dm name, a path that leads to a dm device (/dev/mapper/x, /dev/dm-3, /dev/vg/lv) or
- *    MAJOR:MINOR.
+ *    MAJOR:MINOR. Strings are neither kept nor changed.
  *  - Everything that changes a device needs root, and so do most of the queries.
  *
  * The library keeps no state outside the kernel: the tables are the state. A process killed at
@@ -71,12 +78,12 @@ typedef void (*blockcopy_log_fn)(void *userdata, enum blockcopy_log_level level,
 
 /* ---- the handle ---- */
 
-/* Version of the library, "0.1.0". */
+/* Version of the library, "0.2.0"; static. */
 const char *blockcopy_version(void);
 
-/* Return: 0, -ENOMEM. */
+/* Make a handle: no device is opened, nothing is asked. Return: 0, -ENOMEM. */
 int blockcopy_new(struct blockcopy **ret_bc);
-/* Accepts NULL, as all blockcopy_*_free() do. */
+/* Take it back; jobs go on. Accepts NULL, as all blockcopy_*_free() do. */
 void blockcopy_free(struct blockcopy *bc);
 
 /* What the last call that failed on this handle failed of. */
@@ -84,7 +91,7 @@ enum blockcopy_error blockcopy_error(const struct blockcopy *bc);
 /* Owned by the handle, valid until its next call; never NULL. */
 const char *blockcopy_error_message(const struct blockcopy *bc);
 
-/* NULL is silence, the default. */
+/* Where lines go that are no errors, from within the calls on the handle. NULL is silence, the default. */
 void blockcopy_set_log(struct blockcopy *bc, blockcopy_log_fn fn, void *userdata);
 
 /*
@@ -108,45 +115,47 @@ int blockcopy_resolve(struct blockcopy *bc, const char *name, dev_t *ret_dev);
 
 /* ---- options ---- */
 
+/* Make options, all at their defaults, for any number of calls. Return: 0, -ENOMEM. */
 int blockcopy_options_new(struct blockcopy_options **ret_options);
+/* Accepts NULL. */
 void blockcopy_options_free(struct blockcopy_options *o);
 
 /*
  * Each setter returns 0 or -EINVAL when the value is out of range, and leaves the option as it
  * was then. Defaults are those of the kernel target.
  */
-/* 0 is no limit. */
+/* Limit of the copier in bytes/s, at most INT64_MAX; 0 is no limit, the default. */
 int blockcopy_options_set_bandwidth(struct blockcopy_options *o, uint64_t bytes_per_s);
-/* A power of two, 4 KiB to 64 MiB. */
+/* Bytes that are tracked and copied as one: a power of two, 4 KiB to 64 MiB (64 KiB). */
 int blockcopy_options_set_granularity(struct blockcopy_options *o, uint64_t bytes);
-/* 1 MiB to 256 MiB. */
+/* Most bytes in flight between the devices, 1 MiB to 256 MiB (16 MiB). */
 int blockcopy_options_set_buf_size(struct blockcopy_options *o, uint64_t bytes);
 /*
  * How guest writes reach the destination: "background", later; "write-blocking", before they are
- * acknowledged; "auto", the one or the other, whatever converges.
+ * acknowledged; "auto", the default: the one or the other, whatever converges.
  */
 int blockcopy_options_set_copy_mode(struct blockcopy_options *o, const char *word);
-/* Longest that a guest write waits for the destination, 10 to 60000 ms. */
+/* Longest that a guest write waits for the destination, 10 to 60000 ms (1000). */
 int blockcopy_options_set_write_timeout(struct blockcopy_options *o, unsigned int ms);
 /*
- * What an error of that leg does: "report", the job fails; "ignore", it is tried again; "enospc", a
+ * What an error of that leg does: "report", the default: the job fails; "ignore", it is tried again; "enospc", a
  * full destination pauses the job, any other error fails it; "stop", the job is paused.
  */
 int blockcopy_options_set_on_source_error(struct blockcopy_options *o, const char *word);
 int blockcopy_options_set_on_target_error(struct blockcopy_options *o, const char *word);
 /*
- * "full"; "none", the devices are equal; "bitmap", what may differ as the metadata says, which is
+ * What is to be copied: "full", the default, everything; "none", the devices are equal; "bitmap", what may differ as the metadata says, which is
  * how a job goes on after a crash.
  */
 int blockcopy_options_set_sync(struct blockcopy_options *o, const char *word);
-/* "off", "on", "unmap". */
+/* How zeroes are written: "off", as data; "on", by write-zeroes; "unmap", the default: they may deallocate. */
 int blockcopy_options_set_detect_zeroes(struct blockcopy_options *o, const char *word);
 /*
  * Keep what may differ on that device (a path or tag), so that the job can go on after a crash. It
  * is formatted for the job, but for "bitmap".
  */
 int blockcopy_options_set_metadata(struct blockcopy_options *o, const char *device);
-/* Start with the copier paused. */
+/* Start with the copier paused, until blockcopy_resume(). */
 void blockcopy_options_set_paused(struct blockcopy_options *o, bool paused);
 /* Overwrite a destination that carries a signature. Overrides no other refusal. */
 void blockcopy_options_set_force(struct blockcopy_options *o, bool force);
@@ -242,12 +251,19 @@ int blockcopy_abort_tracking(struct blockcopy *bc, const char *name);
  */
 int blockcopy_abort(struct blockcopy *bc, const char *name, bool missing_ok);
 
+/*
+ * Stop copying; writes are kept account of. Returns at once. One that is paused already, has ended
+ * or is being ended: BLOCKCOPY_WRONG_STATE.
+ */
 int blockcopy_pause(struct blockcopy *bc, const char *name);
 /* Goes on copying, also after a failure; BLOCKCOPY_WRONG_STATE when the destination is gone. */
 int blockcopy_resume(struct blockcopy *bc, const char *name);
+/*
+ * Change a running job, at once. Values as for the options of the same name; those that are out of
+ * range are -EINVAL, BLOCKCOPY_USAGE.
+ */
 int blockcopy_set_bandwidth(struct blockcopy *bc, const char *name, uint64_t bytes_per_s);
 int blockcopy_set_buf_size(struct blockcopy *bc, const char *name, uint64_t bytes);
-/* Values as for the options of the same name. */
 int blockcopy_set_copy_mode(struct blockcopy *bc, const char *name, const char *word);
 int blockcopy_set_write_timeout(struct blockcopy *bc, const char *name, unsigned int ms);
 int blockcopy_set_on_source_error(struct blockcopy *bc, const char *name, const char *word);
@@ -291,27 +307,37 @@ int blockcopy_detach(struct blockcopy *bc, const char *name);
 
 /* The job on NAME. No job or no device: -ENXIO, BLOCKCOPY_NOT_FOUND. */
 int blockcopy_info_get(struct blockcopy *bc, const char *name, struct blockcopy_info **ret_info);
+/* Accepts NULL. */
 void blockcopy_info_free(struct blockcopy_info *i);
 
 /* All jobs, sorted by name; free with blockcopy_info_list_free(). */
 int blockcopy_list(struct blockcopy *bc, struct blockcopy_info ***ret_list, size_t *ret_n);
+/* With the infos in it. */
 void blockcopy_info_list_free(struct blockcopy_info **list, size_t n);
 
-/* Strings are owned by the info object. */
+/*
+ * What an info holds does not change, and asks nobody. Strings are owned by it. Counters begin when the
+ * table became live.
+ */
+/* Of the dm device. */
 const char *blockcopy_info_name(const struct blockcopy_info *i);
 /* Of the dm device, "" without. */
 const char *blockcopy_info_uuid(const struct blockcopy_info *i);
+/* The state, as a number and as a word. */
 enum blockcopy_state blockcopy_info_state(const struct blockcopy_info *i);
 const char *blockcopy_info_state_word(const struct blockcopy_info *i);
+/* Both are equal but for what is being written; stays true after a pivot or a finish. */
 bool blockcopy_info_ready(const struct blockcopy_info *i);
+/* By blockcopy_pause(), or by an error of policy "stop" or "enospc". */
 bool blockcopy_info_paused(const struct blockcopy_info *i);
 bool blockcopy_info_suspended(const struct blockcopy_info *i);	/* the dm device, not the job */
 /* Mirroring, and nothing left to copy: each write that is acknowledged is in both places. */
 bool blockcopy_info_actively_synced(const struct blockcopy_info *i);
+/* The word of the option, as in force. */
 const char *blockcopy_info_copy_mode(const struct blockcopy_info *i);
 /* Do guest writes go to both legs before they are acknowledged, at this moment? */
 bool blockcopy_info_mirroring(const struct blockcopy_info *i);
-uint64_t blockcopy_info_mirrored_bytes(const struct blockcopy_info *i);
+uint64_t blockcopy_info_mirrored_bytes(const struct blockcopy_info *i);	/* of guest writes, so far */
 /* Milliseconds; 0 and NULL: the kernel module is older than these. */
 unsigned int blockcopy_info_write_timeout(const struct blockcopy_info *i);
 const char *blockcopy_info_on_source_error(const struct blockcopy_info *i);
@@ -322,31 +348,33 @@ uint64_t blockcopy_info_timeouts(const struct blockcopy_info *i);
 /* "none"; "ok"; "failed", the job goes on without: after a crash everything is copied again. */
 const char *blockcopy_info_metadata(const struct blockcopy_info *i);
 uint64_t blockcopy_info_intent_bytes(const struct blockcopy_info *i);	/* copied after a crash */
-uint64_t blockcopy_info_len(const struct blockcopy_info *i);
-uint64_t blockcopy_info_offset(const struct blockcopy_info *i);	/* equals len only when ready */
-uint64_t blockcopy_info_dirty_bytes(const struct blockcopy_info *i);
-uint64_t blockcopy_info_inflight_bytes(const struct blockcopy_info *i);
-uint64_t blockcopy_info_copied_bytes(const struct blockcopy_info *i);
-uint64_t blockcopy_info_dirtied_bytes(const struct blockcopy_info *i);
-uint64_t blockcopy_info_zeroed_bytes(const struct blockcopy_info *i);
-uint64_t blockcopy_info_region_size(const struct blockcopy_info *i);
-uint64_t blockcopy_info_bandwidth(const struct blockcopy_info *i);	/* limit, 0 is none */
-uint64_t blockcopy_info_buf_size(const struct blockcopy_info *i);
-uint64_t blockcopy_info_rate(const struct blockcopy_info *i);
+uint64_t blockcopy_info_len(const struct blockcopy_info *i);		/* of the device, bytes */
+uint64_t blockcopy_info_offset(const struct blockcopy_info *i);		/* equals len only when ready */
+uint64_t blockcopy_info_dirty_bytes(const struct blockcopy_info *i);	/* of regions that may differ */
+uint64_t blockcopy_info_inflight_bytes(const struct blockcopy_info *i);	/* being copied now */
+uint64_t blockcopy_info_copied_bytes(const struct blockcopy_info *i);	/* so far, some twice */
+uint64_t blockcopy_info_dirtied_bytes(const struct blockcopy_info *i);	/* by guest writes, so far */
+uint64_t blockcopy_info_zeroed_bytes(const struct blockcopy_info *i);	/* of those copied */
+uint64_t blockcopy_info_region_size(const struct blockcopy_info *i);	/* bytes: the granularity */
+uint64_t blockcopy_info_bandwidth(const struct blockcopy_info *i);	/* limit in bytes/s, 0 is none */
+uint64_t blockcopy_info_buf_size(const struct blockcopy_info *i);	/* limit in bytes */
+uint64_t blockcopy_info_rate(const struct blockcopy_info *i);		/* bytes/s copied lately */
 /* Seconds until READY at the present rate; -1 unknown. */
 int64_t blockcopy_info_eta_s(const struct blockcopy_info *i);
 /* 0..100, 100 only when ready. */
 unsigned int blockcopy_info_percent(const struct blockcopy_info *i);
+/* "ok"; "failed" or "nospace" while failed, paused or backing off by an error. */
 const char *blockcopy_info_io_status(const struct blockcopy_info *i);
+/* Requests of the copier that failed, and of the mirror at the destination, so far. */
 uint64_t blockcopy_info_source_errors(const struct blockcopy_info *i);
 uint64_t blockcopy_info_target_errors(const struct blockcopy_info *i);
 /* A word, NULL without; "destination-gone" in place of what its absence made fail. */
 const char *blockcopy_info_error(const struct blockcopy_info *i);
 /* Was the destination taken away (unplugged)? */
 bool blockcopy_info_destination_gone(const struct blockcopy_info *i);
-uint64_t blockcopy_info_blackout_us(const struct blockcopy_info *i);
+uint64_t blockcopy_info_blackout_us(const struct blockcopy_info *i);	/* the last hold, 0 without */
 const char *blockcopy_info_event(const struct blockcopy_info *i);	/* a word, NULL without */
-uint64_t blockcopy_info_events(const struct blockcopy_info *i);
+uint64_t blockcopy_info_events(const struct blockcopy_info *i);		/* how many there were */
 /* Paths where the devices have some, else MAJOR:MINOR, as also for one that is gone. */
 const char *blockcopy_info_source(const struct blockcopy_info *i);
 const char *blockcopy_info_destination(const struct blockcopy_info *i);
@@ -371,6 +399,7 @@ int blockcopy_metadata_format(struct blockcopy *bc, const char *device, const ch
 /* Look at one, be it in use or not. What is not our metadata is BLOCKCOPY_REFUSED. */
 int blockcopy_metadata_read(struct blockcopy *bc, const char *device,
 			    struct blockcopy_metadata **ret_metadata);
+/* Accepts NULL. */
 void blockcopy_metadata_free(struct blockcopy_metadata *md);
 
 /*
@@ -383,27 +412,28 @@ int blockcopy_metadata_restore(struct blockcopy *bc, const char *device, const c
 /* The superblock as text, for that. */
 const char *blockcopy_metadata_superblock(const struct blockcopy_metadata *md);
 
-const char *blockcopy_metadata_uuid(const struct blockcopy_metadata *md);
+/* What it holds does not change; strings are owned by it. */
+const char *blockcopy_metadata_uuid(const struct blockcopy_metadata *md);	/* of the job */
 /* new, copying, pivoted, finished; detached: the job has ended, there is nothing to go on from. */
 const char *blockcopy_metadata_outcome(const struct blockcopy_metadata *md);
-uint64_t blockcopy_metadata_generation(const struct blockcopy_metadata *md);
-uint64_t blockcopy_metadata_sequence(const struct blockcopy_metadata *md);
+uint64_t blockcopy_metadata_generation(const struct blockcopy_metadata *md);	/* of the bitmap, from 1 */
+uint64_t blockcopy_metadata_sequence(const struct blockcopy_metadata *md);	/* of the superblock */
 uint64_t blockcopy_metadata_instant(const struct blockcopy_metadata *md);	/* s since 1970 */
-uint64_t blockcopy_metadata_len(const struct blockcopy_metadata *md);
-uint64_t blockcopy_metadata_region_size(const struct blockcopy_metadata *md);
+uint64_t blockcopy_metadata_len(const struct blockcopy_metadata *md);		/* bytes */
+uint64_t blockcopy_metadata_region_size(const struct blockcopy_metadata *md);	/* bytes */
 /* "KIND:VALUE", what the devices are known by: dm-uuid, dm-name, wwid, serial, file, place or name. */
 const char *blockcopy_metadata_source(const struct blockcopy_metadata *md);
-uint64_t blockcopy_metadata_source_offset(const struct blockcopy_metadata *md);
+uint64_t blockcopy_metadata_source_offset(const struct blockcopy_metadata *md);	/* bytes */
 /* What the source stood on, if that was one device, else "". */
 const char *blockcopy_metadata_below(const struct blockcopy_metadata *md);
-const char *blockcopy_metadata_destination(const struct blockcopy_metadata *md);
-uint64_t blockcopy_metadata_destination_offset(const struct blockcopy_metadata *md);
+const char *blockcopy_metadata_destination(const struct blockcopy_metadata *md);	/* as the source */
+uint64_t blockcopy_metadata_destination_offset(const struct blockcopy_metadata *md);	/* bytes */
 /* Copies of the superblock that are not good, of two: one may be, after a crash. */
 unsigned int blockcopy_metadata_bad_slots(const struct blockcopy_metadata *md);
 /* Of the bitmap; those that are not good, or were never written, count as all to be copied. */
 uint64_t blockcopy_metadata_blocks(const struct blockcopy_metadata *md);
 uint64_t blockcopy_metadata_bad_blocks(const struct blockcopy_metadata *md);
-uint64_t blockcopy_metadata_intent_bytes(const struct blockcopy_metadata *md);
+uint64_t blockcopy_metadata_intent_bytes(const struct blockcopy_metadata *md);	/* after a crash */
 
 /* ---- following ---- */
 
@@ -420,6 +450,7 @@ enum blockcopy_change {
  */
 int blockcopy_monitor_new(struct blockcopy *bc, const char *name,
 			  struct blockcopy_monitor **ret_monitor);
+/* Before its handle. Accepts NULL. */
 void blockcopy_monitor_free(struct blockcopy_monitor *m);
 /*
  * The next change; waits for it at most "@timeout_ms" (-1: for ever), then -ETIMEDOUT. -ENODATA

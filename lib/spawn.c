@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@ static void become(const char *const argv[], char **env, int err)
 		dup2(null, STDOUT_FILENO);
 	}
 	dup2(err, STDERR_FILENO);
+	/* An image has what the device has, which not everybody may read. */
+	umask(077);
 	execvpe(argv[0], (char *const *)argv, env);
 	dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
 	_exit(127);

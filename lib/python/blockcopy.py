@@ -16,11 +16,20 @@ There is no logic here: each call is one of the library's, see blockcopy.h.
 import ctypes
 import errno
 import os
+from xml.sax.saxutils import quoteattr
 
 VIR_DOMAIN_BLOCK_COPY_SHALLOW = 1
 VIR_DOMAIN_BLOCK_COPY_REUSE_EXT = 2
 VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB = 4
 VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES = 8
+
+VIR_DOMAIN_BLOCK_REBASE_SHALLOW = 1
+VIR_DOMAIN_BLOCK_REBASE_REUSE_EXT = 2
+VIR_DOMAIN_BLOCK_REBASE_COPY_RAW = 4
+VIR_DOMAIN_BLOCK_REBASE_COPY = 8
+VIR_DOMAIN_BLOCK_REBASE_RELATIVE = 16
+VIR_DOMAIN_BLOCK_REBASE_COPY_DEV = 32
+VIR_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES = 64
 
 VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC = 1
 VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT = 2
@@ -158,6 +167,19 @@ class Disks:
         finally:
             _libc_free(destination)
             _lib.blockcopy_options_free(options)
+
+    def blockRebase(self, disk, base, bandwidth=0, flags=0):
+        """The older call for the same: `base` is a file, by COPY_DEV a block device; `bandwidth` is in MiB/s,
+        or bytes/s by flag. COPY must be among the flags: there is no chain of images to pull from."""
+        if not flags & VIR_DOMAIN_BLOCK_REBASE_COPY or flags & VIR_DOMAIN_BLOCK_REBASE_RELATIVE:
+            raise BlockcopyError(f"blockRebase: found flags {flags}, needed COPY, and not RELATIVE", 2, errno.EINVAL)
+        if not flags & VIR_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES:
+            bandwidth *= _MIB
+        kind, attribute = ("block", "dev") if flags & VIR_DOMAIN_BLOCK_REBASE_COPY_DEV else ("file", "file")
+        # These two are the same numbers, as in libvirt.
+        kept = flags & (VIR_DOMAIN_BLOCK_REBASE_SHALLOW | VIR_DOMAIN_BLOCK_REBASE_REUSE_EXT)
+        self.blockCopy(disk, f"<disk type='{kind}'><source {attribute}={quoteattr(base)}/></disk>",
+                       {VIR_DOMAIN_BLOCK_COPY_BANDWIDTH: bandwidth}, kept)
 
     def _info(self, disk):
         info = ctypes.c_void_p()

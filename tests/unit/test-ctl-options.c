@@ -203,6 +203,9 @@ START_TEST(applies)
 		int r;
 	} cases[] = {
 		{ "start d e --synchronous-writes", -1 },
+		{ "start d e --raw --json --wait", -1 },
+		{ "job d --raw", -1 },
+		{ "info d --raw", BLOCKCOPY_USAGE },
 		{ "start d e --synchronous-writes=yes", BLOCKCOPY_USAGE },
 		{ "abort d --async", -1 },
 		{ "abort d --wait", BLOCKCOPY_USAGE },

@@ -75,6 +75,7 @@ expect "identity" "$(identity "$disk")" "$before"
 refuses 3 "no copy job" blockcopy pivot "$disk"
 
 check "start --pivot: to a larger disk, the size stays"
+said "$c: 20971520 bytes, of which the first 16777216 will be used" blockcopy start "$disk" "$c" --dry-run --verbose
 content=$(sum "/dev/mapper/$disk")
 out=$(blockcopy start "$disk" "$c" --pivot 2>&1)
 [[ $out == "Successfully pivoted"* ]] || fail "said: $out"

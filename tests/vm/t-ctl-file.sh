@@ -108,7 +108,7 @@ check "an empty one is as good as none; dry-run makes nothing"
 : > "$home/empty"
 [[ $(blockcopy start "$vm" "$home/empty" --dry-run) == "attach as DEVICE $home/empty"* ]] || fail "dry-run"
 expect "size" "$(stat -c %s "$home/empty")" 0
-start "$home/empty" --finish
+start "$home/empty" --raw --finish
 same "$home/empty"
 
 check "what a refusal has made is gone again"

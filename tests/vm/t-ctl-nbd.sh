@@ -147,6 +147,7 @@ check "qcow2: created, finished"
 img=$home/copy.qcow2
 start "$img" --format qcow2 --finish
 wait_for 10 none_attached
+expect "mode" "$(stat -c %a "$img")" 600
 expect "format" "$(qemu-img info --output=json "$img" | jq -r .format)" qcow2
 drop_caches "$src"
 qemu-img compare -q -f raw -F qcow2 "$src" "$img" || fail "the image differs"

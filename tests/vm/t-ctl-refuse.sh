@@ -21,6 +21,14 @@ refuses 2 "--nonsense" blockcopy start "$disk" "$dst" --nonsense
 refuses 2 "needs a value" blockcopy start "$disk" "$dst" --timeout
 refuses 2 "not supported yet" blockcopy start "$disk" "$dst" --shallow
 refuses 2 "found more than one destination" blockcopy start "$disk" "$dst" --xml=file
+refuses 2 "--xml says what the destination is" blockcopy start "$disk" --xml=file --format raw
+refuses 2 "--xml says what the destination is" blockcopy start "$disk" --xml=file --blockdev
+refuses 2 "--raw and --format qcow2 exclude" blockcopy start "$disk" "$dst" --raw --format qcow2
+refuses 2 "sync top: not supported by this version" blockcopy start "$disk" "$dst" --sync top
+refuses 2 "sync incremental: not supported by this version" blockcopy start "$disk" "$dst" --sync incremental
+refuses 2 'sync: found "all", needed full, none or bitmap' blockcopy start "$disk" "$dst" --sync all
+refuses 2 "--async needs --wait" blockcopy start "$disk" "$dst" --async
+refuses 2 "--bytes is for a bandwidth" blockcopy job "$disk" --abort --bytes
 refuses 2 "synchronous-writes" blockcopy start "$disk" "$dst" --synchronous-writes --copy-mode auto
 refuses 2 "write-timeout" blockcopy start "$disk" "$dst" --write-timeout 5
 refuses 2 "on-target-error" blockcopy start "$disk" "$dst" --on-target-error retry

@@ -81,7 +81,7 @@ refuses_while_copying blockcopy start "$disk" "$b" --force --bandwidth 1 --timeo
 wait_for 20 is_plain "$disk"
 
 check "an interrupt cancels"
-for signal in INT TERM; do
+for signal in INT TERM HUP; do
 	status=0
 	# A background process of a shell ignores INT otherwise.
 	env --default-signal=INT blockcopy start "$disk" "$b" --force --bandwidth 1 --wait > "$case_dir/out" 2> "$case_dir/err" &
@@ -94,6 +94,22 @@ for signal in INT TERM; do
 	grep -q interrupted "$case_dir/err" || fail "said: $(cat "$case_dir/err")"
 	plain "$disk" "$a"
 done
+
+check "an interrupt of wait leaves the job alone"
+blockcopy start "$disk" "$b" --force --bandwidth 1 > /dev/null
+env --default-signal=INT blockcopy wait "$disk" &
+pid=$!
+# Before that it has not begun, and would die of the signal whatever it does about one later.
+asks_dm() {
+	[[ $(readlink "/proc/$pid/fd/"* 2> /dev/null) == */mapper/control* ]]
+}
+wait_for 20 asks_dm
+kill -INT $pid
+status=0
+wait $pid || status=$?
+expect "exit status" $status 130
+expect state "$(info "$disk" state)" copying
+blockcopy abort "$disk" > /dev/null
 
 check "progress: lines at intervals, never 100 % before ready"
 blockcopy start "$disk" "$b" --force --bandwidth 6 --wait --verbose > "$case_dir/out" 2> "$case_dir/err"
@@ -141,12 +157,16 @@ expect "errors" "$(cat "$case_dir/all.err")" ""
 # Every line is one object by itself.
 jq -es 'length > 5' "$case_dir/all" > /dev/null || fail "not JSON: $(cat "$case_dir/all")"
 
-check "monitor --timeout, and as text"
+check "monitor --timeout, as text, and with a command to run"
+export exec_out=$case_dir/exec
 blockcopy start "$disk" "$b" --force --wait > /dev/null
 status=0
-blockcopy monitor "$disk" --timeout 1 > "$case_dir/text" 2> /dev/null || status=$?
+# shellcheck disable=SC2016
+blockcopy monitor "$disk" --timeout 1 --exec 'echo "$BLOCKCOPY_NAME $BLOCKCOPY_CHANGE $BLOCKCOPY_STATE" >> "$exec_out"' \
+	> "$case_dir/text" 2> /dev/null || status=$?
 expect "exit status" $status 5
 grep -q "$disk: found: ready, 100 %" "$case_dir/text" || fail "said: $(cat "$case_dir/text")"
+expect "--exec" "$(cat "$exec_out")" "$disk found ready"
 
 check "wait returns at once when ready, and fails when the job goes"
 blockcopy wait "$disk"

@@ -36,9 +36,13 @@ expect "events" "$(cut -d: -f2 "$case_dir/events" | xargs)" "ready completed"
 plain "$vm" "$dst"
 
 check "calls and their errors"
-python3 - "$vm" "$src" "$home" <<'P'
-import sys, blockcopy as b
-vm, src, home = sys.argv[1:]
+needs_target error
+null_disk third $mib
+dm_new bad "0 32768 linear $third 0
+32768 32768 error"
+python3 - "$vm" "$src" "$home" "/dev/mapper/$bad" <<'P'
+import os, sys, blockcopy as b
+vm, src, home, bad = sys.argv[1:]
 d = b.Disks()
 block = f"<disk type='block'><source dev='{src}'/></disk>"
 
@@ -75,6 +79,17 @@ with b.Disks() as other:
 end = [e[3] for e in events]
 assert end in ([b.VIR_DOMAIN_BLOCK_JOB_COMPLETED], [b.VIR_DOMAIN_BLOCK_JOB_CANCELED]), end
 assert d.blockJobInfo(vm) == {}
+raises(2, "needed COPY", d.blockRebase, vm, f"{home}/rebased")
+raises(2, "shallow", d.blockRebase, vm, f"{home}/rebased", 0,
+       b.VIR_DOMAIN_BLOCK_REBASE_COPY | b.VIR_DOMAIN_BLOCK_REBASE_SHALLOW)
+raises(6, "needed a block device", d.blockRebase, vm, f"{home}/rebased", 0,
+       b.VIR_DOMAIN_BLOCK_REBASE_COPY | b.VIR_DOMAIN_BLOCK_REBASE_COPY_DEV)
+d.blockRebase(vm, f"{home}/re'based", 2, b.VIR_DOMAIN_BLOCK_REBASE_COPY)
+assert d.blockJobInfo(vm)["bandwidth"] == 2
+d.blockJobSetSpeed(vm, 0)
+d.waitReady(vm, timeout=60)
+d.blockJobAbort(vm)
+assert os.path.getsize(f"{home}/re'based") == 32 << 20
 d.blockCopy(vm, block, {"bandwidth": 1 << 20, "force": True})
 events = d.blockJobEvents(vm, timeout=60)
 d.blockJobSetSpeed(vm, 0)
@@ -83,4 +98,10 @@ d.blockJobSetSpeed(vm, 1)
 with b.Disks() as other:
     other._check(b._lib.blockcopy_abort(other._handle, vm.encode(), False))
 assert [e[3] for e in events] == [b.VIR_DOMAIN_BLOCK_JOB_CANCELED]
+
+d.blockCopy(vm, f"<disk type='block'><source dev='{bad}'/></disk>", {"force": True})
+events = d.blockJobEvents(vm, timeout=60)
+assert next(events)[3] == b.VIR_DOMAIN_BLOCK_JOB_FAILED
+raises(1, "could not be written", d.waitReady, vm, timeout=60)
+d.blockJobAbort(vm)
 P

@@ -1,0 +1,88 @@
+#!/bin/bash
+# description: the examples of the manual pages, the README, the target's document and the library, as they stand
+# kernels: 6.1 6.12 uml uml-debug
+# check: uml
+# tier: full
+# timeout: 300
+# shellcheck source=ctl.sh disable=SC2154
+. "$BLOCKCOPY_CHECKOUT/tests/vm/ctl.sh"
+
+pages=$BLOCKCOPY_CHECKOUT/ctl/man/obj
+null_disk sdb 16
+null_disk sdc 16
+null_disk sdd1 8
+null_disk sde 8
+noise "$sdb"
+size=$(sectors "$sdb")
+dmsetup create vm1 --table "0 $size linear $sdb 0"
+printf 'vm2 %s\n' "$sde" > /etc/blockcopytab
+
+# from PAGE: the commands of its examples, with our devices.
+from() {
+	sed -n '/^\.SH EXAMPLES/,/^\.SH SEE/{s/^# //p}' "$1" | ours
+}
+ours() {
+	sed "s,\\\\-,-,g;s,\\\\e,\\\\,g;s,/dev/sdb\b,$sdb,g;s,/dev/sdc\b,$sdc,g;s,/dev/sdd1\b,$sdd1,g;s,/dev/sde\b,$sde,g"
+}
+# again: vm1 is where it was, without a job.
+again() {
+	is_job vm1 && blockcopy abort vm1 > /dev/null
+	swap_table vm1 "0 $size linear $sdb 0"
+	drop_caches "$sdb" "$sdc"
+	wait_for 10 can_be_claimed "$sdc"
+	# What was copied last is no reason to refuse the next copy.
+	wipefs -qa "$sdc" "$sdd1"
+}
+# run NAME < COMMANDS: all of them, and the device serves.
+run() {
+	cat > "$case_dir/example"
+	[ -s "$case_dir/example" ] || fail "no examples in $1"
+	sed 's/^/  | /' "$case_dir/example"
+	bash -eu "$case_dir/example" > "$case_dir/said" 2>&1 || fail "an example of $1 failed: $(cat "$case_dir/said")"
+	serves vm1
+}
+
+while read -r page; do
+	name=$(basename "$page")
+	check "$name"
+	from "$page" | run "$name"
+	again
+done < <(find "$pages" -name 'blockcopy*.8' -o -name dm-blockcopy.7 | sort)
+
+check "blockcopytab(5)"
+sed -n '/^\.SH EXAMPLES/,/^\.SH SEE/{/^vm/p}' "$pages/blockcopytab.5" | ours > "$case_dir/tab"
+expect "lines" "$(blockcopy boot list --tab "$case_dir/tab" | cut -f 1 | xargs)" "vm1 vm2"
+expect "options" "$(blockcopy boot list --tab "$case_dir/tab" | head -n 1 | cut -f 5)" "bandwidth=100M"
+
+check "dm-blockcopy.rst"
+sed -n '/^Examples$/,/^Known limits$/s/^\t//p' "$BLOCKCOPY_CHECKOUT/kmod/dm-blockcopy.rst" | ours | run dm-blockcopy.rst
+expect "table" "$(dmsetup table vm1)" "0 $size linear $(devno "$sdc") 0"
+again
+
+# of_readme FROM TO: the commands between two lines of the README that begin so; what it tells of a crash is a table that is lost.
+of_readme() {
+	sed -n "/^$1/,/^$2/{s/^    //p}" "$BLOCKCOPY_CHECKOUT/README.md" | sed -n '/^\(blockcopy\|#\) /p' | ours |
+		sed "s,^# .*the machine goes down.*,dmsetup load vm1 --table '0 $size linear $sdb 0' \&\& dmsetup resume vm1,"
+}
+while IFS='|' read -r begin end; do
+	check "README, from \"$begin\""
+	of_readme "$begin" "$end" | run README.md
+	again
+done << 'X'
+## Using it|or in one line
+## After a crash|The second `start`
+A finished copy can be refreshed|`abort --keep-tracking`
+X
+sed -n '/^### At boot/,/^### To\|^## /s/^    \(vm[12] .*\)/\1/p' "$BLOCKCOPY_CHECKOUT/README.md" > "$case_dir/tab"
+expect "lines" "$(blockcopy boot list --tab "$case_dir/tab" | cut -f 1 | xargs)" "vm1 vm2"
+
+check "libblockcopy(3): a program"
+said "writes were held for" switch-over vm1 "$sdc"
+plain vm1 "$sdc"
+compare_legs "$sdb" "$sdc"
+status=0
+switch-over vm1 /dev/nosuch > /dev/null 2>&1 || status=$?
+expect "exit status" $status 3
+
+rm /etc/blockcopytab
+dmsetup remove vm1
