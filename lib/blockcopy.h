@@ -162,7 +162,7 @@ void blockcopy_options_set_blockdev(struct blockcopy_options *o, bool blockdev);
 
 /*
  * A destination as libvirt describes it: the <disk> of virsh blockcopy --xml, "@n" bytes, of type
- * file, block or network with protocol nbd. Sets format and blockdev in "@o"; what to give to
+ * file, block or network with protocol nbd or rbd. Sets format and blockdev in "@o"; what to give to
  * blockcopy_start() is in *ret_destination, which the caller frees. BLOCKCOPY_USAGE names the element
  * that is not understood.
  */

@@ -22,8 +22,8 @@ test-lib-util-cflags := $(lib-cflags)
 test-lib-options-src := tests/unit/test-lib-options.c lib/handle.c lib/table.c lib/util.c
 test-lib-options-cflags := $(lib-cflags)
 
-test-lib-xml-src := tests/unit/test-lib-xml.c lib/xml.c \
-		    lib/handle.c lib/table.c lib/util.c
+test-lib-xml-src := tests/unit/test-lib-xml.c lib/xml.c lib/xml-node.c lib/xml-rbd.c \
+		    lib/destination/rbd-name.c lib/handle.c lib/table.c lib/util.c
 test-lib-xml-cflags := $(lib-cflags) $(shell $(PKG_CONFIG) --cflags libxml-2.0)
 test-lib-xml-libs := $(shell $(PKG_CONFIG) --libs libxml-2.0)
 
