@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "destination/attachment.h"
 #include "internal.h"
 #include "sysfs.h"
 
@@ -144,5 +145,8 @@ int blockcopy_detach(struct blockcopy *bc, const char *name)
 	if (dev.open_count > 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EBUSY,
 				"%s: found it open, needed it closed", dev.name);
-	return bcl_dm_remove(bc, dev.name, 0);
+	r = bcl_dm_remove(bc, dev.name, 0);
+	if (r == 0)
+		bcl_attachment_release(bc, below);
+	return r;
 }

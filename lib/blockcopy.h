@@ -164,14 +164,14 @@ void blockcopy_options_set_force(struct blockcopy_options *o, bool force);
  * qemu-nbd can write: "qcow2", "vmdk" ...
  */
 int blockcopy_options_set_format(struct blockcopy_options *o, const char *format);
-/* A destination that is a file must be there and is used as it is; else it must not, or be empty. */
+/* A destination that is a file or an image of Ceph must be there and is used as it is; else it must not, or be empty. */
 void blockcopy_options_set_reuse_external(struct blockcopy_options *o, bool reuse);
 /* The destination must be a block device: no file is created by a slip of the pen. */
 void blockcopy_options_set_blockdev(struct blockcopy_options *o, bool blockdev);
 
 /*
  * A destination as libvirt describes it: the <disk> of virsh blockcopy --xml, "@n" bytes, of type
- * file, block or network with protocol nbd. Sets format and blockdev in "@o"; what to give to
+ * file, block or network with protocol nbd or rbd. Sets format and blockdev in "@o"; what to give to
  * blockcopy_start() is in *ret_destination, which the caller frees. BLOCKCOPY_USAGE names the element
  * that is not understood.
  */
@@ -188,6 +188,8 @@ int blockcopy_destination_to_xml(struct blockcopy *bc, const char *destination, 
  * UUID=, PARTUUID=, LABEL=, PARTLABEL=. A path may be that of a file: one that is missing is
  * created, and attached to a loop device, or by qemu-nbd if it is no raw one; "nbd://host:port/export"
  * and "nbd+unix:///export?socket=path" are exports of a server. The device goes with its last user.
+ * "rbd:pool/image[:conf=FILE][:id=USER][:mon_host=LIST][:keyring=FILE]" is an image of a Ceph cluster,
+ * which rbd(8) creates if it is missing and maps; it is unmapped when a job ends and nobody uses it.
  * Checks everything before it changes anything; a file that was made is taken away after a failure. "@options" may be
  * NULL. Returns when the copy runs.
  */
@@ -378,7 +380,7 @@ uint64_t blockcopy_info_events(const struct blockcopy_info *i);		/* how many the
 /* Paths where the devices have some, else MAJOR:MINOR, as also for one that is gone. */
 const char *blockcopy_info_source(const struct blockcopy_info *i);
 const char *blockcopy_info_destination(const struct blockcopy_info *i);
-/* The file, "FORMAT:FILE" or "nbd://..." that the destination stands for; NULL: a device like any. */
+/* The file, "FORMAT:FILE", "nbd://..." or "rbd:..." that the destination stands for; NULL: a device like any. */
 const char *blockcopy_info_destination_spec(const struct blockcopy_info *i);
 
 /* A sentence for a word of blockcopy_info_error(); static, the word itself when it is not known. */

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "destination/attachment.h"
 #include "format-user.h"
 #include "internal.h"
 #include "metadata.h"
@@ -88,6 +89,15 @@ int bcl_job_show_copy(struct blockcopy *bc, const struct bcl_job *j)
 	return 0;
 }
 
+/* The leg that the device does not need any more: if it was attached for a job, it goes. */
+static void release(struct blockcopy *bc, const char *devno)
+{
+	dev_t dev;
+
+	if (bcl_parse_devno(devno, &dev) == 0)
+		bcl_attachment_release(bc, dev);
+}
+
 int bcl_end_on_source(struct blockcopy *bc, struct bcl_job *j)
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
@@ -102,6 +112,8 @@ int bcl_end_on_source(struct blockcopy *bc, struct bcl_job *j)
 	}
 	if (r == 0 && has_helper)
 		drop_helper(bc, &helper);
+	if (r == 0)
+		release(bc, j->args.destination);
 	return r;
 }
 
@@ -163,6 +175,8 @@ int bcl_end_on_destination(struct blockcopy *bc, struct bcl_job *j)
 	r = bcl_swap(bc, &j->dev, t);
 	if (r == 0 && has_helper)
 		drop_helper(bc, &helper);
+	if (r == 0 && !has_helper)
+		release(bc, j->args.source);
 	return r;
 }
 

@@ -18,7 +18,7 @@
  * metadata: `blockcopy abort` ends it.
  */
 #include "cookie.h"
-#include "destination/nbd.h"
+#include "destination/attachment.h"
 #include "internal.h"
 
 /* Resume a device that only an interrupted swap of ours can have left suspended. */
@@ -233,7 +233,7 @@ int blockcopy_recover(struct blockcopy *bc, const char *name, unsigned int *ret_
 		r = recover_all(bc, &deeds);
 	}
 	bcl_cookies_recover(bc, &deeds);
-	bcl_nbd_recover(bc, &deeds);
+	bcl_attachment_recover(bc, &deeds);
 	if (r < 0)
 		return r;
 	*ret_deeds = deeds;

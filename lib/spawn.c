@@ -15,13 +15,16 @@ extern char **environ;
 /* sd_listen_fds(3): descriptors from this one on. */
 #define LISTEN_FD 3
 
+/* Exit status of what is between us and a program that takes too long; timeout(1) has the same. */
+#define RUN_TIMEOUT 124
+
 static int failed(struct blockcopy *bc, const char *program, int r)
 {
 	return bcl_fail(bc, BLOCKCOPY_FAILED, r, "cannot run %s: %s", program, strerror(-r));
 }
 
-/* In the child: nothing but system calls. Never returns. */
-static void become(const char *const argv[], char **env, int err)
+/* In the child: nothing but system calls. "@out" is -1 for nowhere. Never returns. */
+static void become(const char *const argv[], char **env, int out, int err)
 {
 	sigset_t none;
 	int null = open("/dev/null", O_RDWR);
@@ -30,7 +33,7 @@ static void become(const char *const argv[], char **env, int err)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
-		dup2(null, STDOUT_FILENO);
+		dup2(out < 0 ? null : out, STDOUT_FILENO);
 	}
 	dup2(err, STDERR_FILENO);
 	/* An image has what the device has, which not everybody may read. */
@@ -53,27 +56,104 @@ char *bcl_said(int fd)
 	return strdup(*text ? text : "it said nothing");
 }
 
+/* Return: its exit status, as a shell has it, or -errno. */
+static int wait_for(struct blockcopy *bc, const char *program, pid_t pid)
+{
+	int status;
+
+	if (pid < 0)
+		return failed(bc, program, -errno);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return failed(bc, program, -errno);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 int bcl_run(struct blockcopy *bc, const char *const argv[])
 {
 	_cleanup_close_ int err = memfd_create("stderr", MFD_CLOEXEC);
 	_cleanup_free_ char *text = NULL;
-	int status;
 	pid_t pid;
+	int r;
 
 	if (err < 0)
 		return failed(bc, argv[0], -errno);
 	pid = fork();
-	if (pid < 0)
-		return failed(bc, argv[0], -errno);
 	if (pid == 0)
-		become(argv, environ, err);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return failed(bc, argv[0], -errno);
-	if (WIFEXITED(status) && !WEXITSTATUS(status))
-		return 0;
+		become(argv, environ, -1, err);
+	r = wait_for(bc, argv[0], pid);
+	if (r <= 0)
+		return r;
 	text = bcl_said(err);
 	return bcl_fail(bc, BLOCKCOPY_FAILED, -EIO, "%s failed: %s", argv[0], text ? text : "?");
+}
+
+/* The end of what is in a file, without an empty line there. */
+static char *last_line(int fd)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+	char buf[512], *line;
+	ssize_t n = pread(fd, buf, sizeof(buf) - 1, size < (off_t)sizeof(buf) ? 0 :
+			  size - (off_t)sizeof(buf) + 1);
+
+	while (n > 0 && buf[n - 1] == '\n')
+		n--;
+	buf[n > 0 ? n : 0] = '\0';
+	line = strrchr(buf, '\n');
+	line = line ? line + 1 : buf;
+	return strdup(*line ? line : "it said nothing");
+}
+
+int bcl_ask(struct blockcopy *bc, const char *const argv[], char **ret_line)
+{
+	_cleanup_close_ int out = memfd_create("stdout", MFD_CLOEXEC);
+	_cleanup_close_ int err = memfd_create("stderr", MFD_CLOEXEC);
+	pid_t pid;
+	int r;
+
+	if (out < 0 || err < 0)
+		return failed(bc, argv[0], -errno);
+	pid = fork();
+	if (pid == 0)
+		become(argv, environ, out, err);
+	r = wait_for(bc, argv[0], pid);
+	if (r < 0)
+		return r;
+	*ret_line = r ? last_line(err) : bcl_said(out);
+	return *ret_line ? r : bcl_oom(bc);
+}
+
+/* In the child: a child of it does the work, and is init's when this one has gone. Never returns. */
+static void run_for(const char *const argv[], int ms)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		become(argv, environ, -1, open("/dev/null", O_RDWR | O_CLOEXEC));
+	/* A lock that our parent holds is not to be held by us, if it is killed. */
+	close_range(STDERR_FILENO + 1, ~0U, 0);
+	for (; pid > 0 && ms > 0; ms -= 10) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+		usleep(10000);
+	}
+	_exit(pid > 0 ? RUN_TIMEOUT : 1);
+}
+
+int bcl_run_for(struct blockcopy *bc, const char *const argv[], int ms)
+{
+	pid_t pid = fork();
+	int r;
+
+	if (pid == 0)
+		run_for(argv, ms);
+	r = wait_for(bc, argv[0], pid);
+	if (r <= 0)
+		return r;
+	return r == RUN_TIMEOUT ?
+		bcl_fail(bc, BLOCKCOPY_FAILED, -ETIMEDOUT, "%s: not done within %d ms", argv[0], ms) :
+		bcl_fail(bc, BLOCKCOPY_FAILED, -EIO, "%s failed: exit status %d", argv[0], r);
 }
 
 /* The environment, with room for two variables in front. */
@@ -105,7 +185,7 @@ static void become_server(const char *const argv[], char **env, char pid_text[32
 		fcntl(listening, F_SETFD, 0);
 	else
 		dup2(listening, LISTEN_FD);
-	become(argv, env, STDERR_FILENO);
+	become(argv, env, -1, STDERR_FILENO);
 }
 
 /* Between us and the server, so that it does not stay when we are killed before it is of use. */

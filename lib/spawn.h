@@ -11,6 +11,18 @@
  */
 int bcl_run(struct blockcopy *bc, const char *const argv[]);
 
+/*
+ * The same, for a program that is asked something. Return: its exit status, with the first line of what it
+ * says in "*ret_line", or if that is not 0 the last line of standard error; -errno.
+ */
+int bcl_ask(struct blockcopy *bc, const char *const argv[], char **ret_line);
+
+/*
+ * The same, for one that may take long: it goes on by itself after "@ms". Return: 0 it succeeded, -ETIMEDOUT,
+ * -errno.
+ */
+int bcl_run_for(struct blockcopy *bc, const char *const argv[], int ms);
+
 /* A server that is not of use yet. */
 struct bcl_server {
 	pid_t watcher;

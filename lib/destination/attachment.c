@@ -3,7 +3,7 @@
 
 bool bcl_attachment_is_meant(const char *spec)
 {
-	return bcl_nbd_is_meant(spec) || bcl_file_is_meant(spec);
+	return bcl_nbd_is_meant(spec) || bcl_rbd_is_meant(spec) || bcl_file_is_meant(spec);
 }
 
 int bcl_attachment_open(struct blockcopy *bc, const char *spec, const char *format,
@@ -11,11 +11,14 @@ int bcl_attachment_open(struct blockcopy *bc, const char *spec, const char *form
 {
 	int r;
 
-	if (bcl_nbd_is_meant(spec)) {
-		if (format)
-			return bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
-					"%s: found the format %s, needed raw: what is in an export is "
-					"its server's affair", spec, format);
+	if (format && (bcl_nbd_is_meant(spec) || bcl_rbd_is_meant(spec)))
+		return bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
+				"%s: found the format %s, needed raw: what is in an export or image is its "
+				"server's affair", spec, format);
+	if (bcl_rbd_is_meant(spec)) {
+		r = bcl_rbd_open(bc, spec, want, &a->rbd);
+		a->device = a->rbd.device;
+	} else if (bcl_nbd_is_meant(spec)) {
 		r = bcl_nbd_open(bc, spec, &a->nbd);
 		a->device = a->nbd.device;
 	} else if (format) {
@@ -32,6 +35,7 @@ void bcl_attachment_keep(struct bcl_attachment *a)
 {
 	bcl_file_keep(&a->file);
 	bcl_image_keep(&a->image);
+	bcl_rbd_keep(&a->rbd);
 }
 
 void bcl_attachment_done(struct bcl_attachment *a)
@@ -39,5 +43,17 @@ void bcl_attachment_done(struct bcl_attachment *a)
 	bcl_file_done(&a->file);
 	bcl_image_done(&a->image);
 	bcl_nbd_done(&a->nbd);
+	bcl_rbd_done(&a->rbd);
 	a->device = NULL;
+}
+
+void bcl_attachment_release(struct blockcopy *bc, dev_t dev)
+{
+	bcl_rbd_release(bc, dev);
+}
+
+void bcl_attachment_recover(struct blockcopy *bc, unsigned int *deeds)
+{
+	bcl_nbd_recover(bc, deeds);
+	bcl_rbd_recover(bc, deeds);
 }

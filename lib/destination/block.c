@@ -10,6 +10,7 @@
 
 #include "blk.h"
 #include "destination/image.h"
+#include "destination/rbd.h"
 #include "destination/spec.h"
 #include "internal.h"
 #include "sysfs.h"
@@ -37,6 +38,8 @@ char *bcl_destination_spec(dev_t dev)
 {
 	char *spec = bcl_nbd_name(dev);
 
+	if (!spec)
+		spec = bcl_rbd_name(dev);
 	return spec ? spec : bcl_file_behind(dev);
 }
 
@@ -47,6 +50,8 @@ static int attached_as(const char *spec, char **ret_device)
 
 	if (bcl_nbd_is_meant(spec))
 		return bcl_nbd_find(spec, ret_device);
+	if (bcl_rbd_is_meant(spec))
+		return bcl_rbd_find(spec, ret_device);
 	if (!bcl_file_is_meant(spec))
 		return 0;
 	r = bcl_file_loop(spec, ret_device);

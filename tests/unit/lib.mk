@@ -4,7 +4,7 @@
 lib-cflags := -D_GNU_SOURCE -I$(TOP)/lib -I$(TOP)/kmod
 
 TESTS += test-lib-table test-lib-status test-lib-util test-lib-options test-lib-size \
-	 test-lib-job test-lib-format test-ctl-options test-ctl-background test-ctl-tab test-lib-xml
+	 test-lib-job test-lib-format test-ctl-options test-ctl-background test-ctl-tab test-lib-xml test-lib-rbd
 
 # What the library shares with the kernel.
 test-lib-format-src := tests/unit/test-lib-format.c kmod/bc-format.c
@@ -22,9 +22,13 @@ test-lib-util-cflags := $(lib-cflags)
 test-lib-options-src := tests/unit/test-lib-options.c lib/handle.c lib/table.c lib/util.c
 test-lib-options-cflags := $(lib-cflags)
 
-test-lib-xml-src := tests/unit/test-lib-xml.c lib/xml.c lib/handle.c lib/table.c lib/util.c
+test-lib-xml-src := tests/unit/test-lib-xml.c lib/xml.c lib/xml-node.c lib/xml-rbd.c \
+		    lib/destination/rbd-name.c lib/handle.c lib/table.c lib/util.c
 test-lib-xml-cflags := $(lib-cflags) $(shell $(PKG_CONFIG) --cflags libxml-2.0)
 test-lib-xml-libs := $(shell $(PKG_CONFIG) --libs libxml-2.0)
+
+test-lib-rbd-src := tests/unit/test-lib-rbd.c lib/destination/rbd-name.c lib/handle.c lib/table.c lib/util.c
+test-lib-rbd-cflags := $(lib-cflags)
 
 test-lib-size-src := tests/unit/test-lib-size.c ctl/size.c
 test-lib-size-cflags := $(lib-cflags) -I$(TOP)/ctl

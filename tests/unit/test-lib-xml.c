@@ -35,6 +35,18 @@ static const struct {
 	{ "<disk type='network'><source protocol='nbd' name='e'>"
 	  "<host transport='unix' socket='/run/s&amp;x'/></source></disk>",
 	  "nbd+unix:///e?socket=%2Frun%2Fs%26x", NULL, false },
+	{ "<disk type='network'><source protocol='rbd' name='p/i'/></disk>", "rbd:p/i", NULL, false },
+	/* As OpenStack writes it. */
+	{ "<disk type='network' device='disk'><driver name='qemu' type='raw' cache='writeback'/>"
+	  "<auth username='cinder'><secret type='ceph' uuid='457eb676-33da-42ec-9a8c-9293d545c337'/></auth>"
+	  "<source protocol='rbd' name='volumes/volume-1'><host name='10.0.0.1' port='6789'/>"
+	  "<host name='ceph-2' port='6789'/><host name='::1' port='99'/></source>"
+	  "<target dev='vda' bus='virtio'/></disk>",
+	  "rbd:volumes/volume-1:id=cinder:mon_host=10.0.0.1\\:6789,ceph-2\\:6789,[\\:\\:1]\\:99", NULL, false },
+	{ "<disk type='network'><source protocol='rbd' name='p/n/i@x:y' tls='no'><host name='a'/>"
+	  "<host name='fe80::1' transport='tcp'/><config file='/etc/ceph/b.conf'/><auth username='u:1'>"
+	  "<secret type='ceph' usage='client.u secret'/></auth></source></disk>",
+	  "rbd:p/n/i\\@x\\:y:conf=/etc/ceph/b.conf:id=u\\:1:mon_host=a,[fe80\\:\\:1]", NULL, false },
 };
 
 START_TEST(taken)
@@ -87,6 +99,10 @@ START_TEST(there_and_back)
 }
 END_TEST
 
+/* Attributes and elements of <source>, elements of <disk>. */
+#define RBD(attributes, in_source, in_disk) \
+	"<disk type='network'>" in_disk "<source protocol='rbd' " attributes ">" in_source "</source></disk>"
+
 static const struct {
 	const char *xml, *says;
 } invalid[] = {
@@ -124,8 +140,6 @@ static const struct {
 	{ "<disk type='network'><source name='x'/></disk>", "<source>: found no such attribute, needed one, protocol=" },
 	{ "<disk type='network'><source protocol='iscsi' name='x'><host name='h'/></source></disk>",
 	  "<source>: found iscsi" },
-	{ "<disk type='network'><source protocol='rbd' name='p/i'><host name='h'/></source></disk>",
-	  "<source>: found rbd" },
 	{ "<disk type='network'><source protocol='nbd'/></disk>", "<source>: found no <host>" },
 	{ "<disk type='network'><source protocol='nbd'><host name='a'/><host name='b'/></source></disk>",
 	  "<source>: found more than one <host>" },
@@ -143,6 +157,43 @@ static const struct {
 	  "<host>: found no such attribute, needed one, socket=" },
 	{ "<disk type='network'><source protocol='nbd'><host name='a'/><auth username='u'/></source></disk>",
 	  "<source>: found <auth>" },
+	{ "<disk type='network'><auth username='u'><secret type='ceph' usage='x'/></auth>"
+	  "<source protocol='nbd'><host name='a'/></source></disk>", "<disk>: found <auth>" },
+	{ "<disk type='file'><source file='/a'/><auth username='u'><secret type='ceph' usage='x'/></auth></disk>",
+	  "<disk>: found <auth>" },
+	{ RBD("name='i'", "", ""), "<source>: found i, needed name='POOL/IMAGE'" },
+	{ RBD("name='p/'", "", ""), "<source>: found p/, needed name='POOL/IMAGE'" },
+	{ RBD("name='/i'", "", ""), "<source>: found /i, needed name='POOL/IMAGE'" },
+	{ RBD("name='p//i'", "", ""), "<source>: found p//i, needed name='POOL/IMAGE'" },
+	{ RBD("name='p/n/m/i'", "", ""), "<source>: found p/n/m/i, needed name='POOL/IMAGE'" },
+	{ RBD("", "", ""), "<source>: found no such attribute, needed one, name=" },
+	{ RBD("name='p/i' tls='yes'", "", ""), "<source>: found tls" },
+	{ RBD("name='p/i'", "<host port='1'/>", ""), "<host>: found no such attribute, needed one, name=" },
+	{ RBD("name='p/i'", "<host name='a'/><host name='b' port='x'/>", ""), "<host>: found x, needed a port" },
+	{ RBD("name='p/i'", "<host name='a' transport='unix' socket='/s'/>", ""), "<host>: found unix" },
+	{ RBD("name='p/i'", "<host name='a,b'/>", ""), "<host>: found a,b" },
+	{ RBD("name='p/i'", "<snapshot name='s'/>", ""), "<source>: found <snapshot>" },
+	{ RBD("name='p/i'", "<encryption format='luks'/>", ""), "<source>: found <encryption>" },
+	{ RBD("name='p/i'", "<config/>", ""), "<config>: found no such attribute, needed one, file=" },
+	{ RBD("name='p/i'", "<config file='c'/>", ""), "<config>: found c, needed an absolute path" },
+	{ RBD("name='p/i'", "", "<auth><secret type='ceph' usage='x'/></auth>"),
+	  "<auth>: found no such attribute, needed one, username=" },
+	{ RBD("name='p/i'", "", "<auth username='u'/>"), "<auth>: found no <secret>" },
+	{ RBD("name='p/i'", "", "<auth username='u'><key/></auth>"), "<auth>: found <key>" },
+	{ RBD("name='p/i'", "", "<auth username='u'><secret usage='x'/></auth>"),
+	  "<secret>: found no such attribute, needed one, type=" },
+	{ RBD("name='p/i'", "", "<auth username='u'><secret type='iscsi' usage='x'/></auth>"),
+	  "<secret>: found iscsi" },
+	{ RBD("name='p/i'", "", "<auth username='u'><secret type='ceph'/></auth>"),
+	  "<secret>: found no uuid= or usage=" },
+	{ RBD("name='p/i'", "", "<auth username='u'><secret type='ceph' usage='x' "
+	      "uuid='457eb676-33da-42ec-9a8c-9293d545c337'/></auth>"), "<secret>: found both" },
+	{ RBD("name='p/i'", "", "<auth username='u'><secret type='ceph' uuid='457eb676'/></auth>"),
+	  "<secret>: found 457eb676, needed a UUID" },
+	{ RBD("name='p/i'", "", "<auth username='u'><secret type='ceph' usage=''/></auth>"),
+	  "<secret>: found an empty usage=" },
+	{ RBD("name='p/i'", "<auth username='u'><secret type='ceph' usage='x'/></auth>",
+	      "<auth username='u'><secret type='ceph' usage='x'/></auth>"), "<disk>: found <auth> in it and" },
 };
 
 START_TEST(refused)
