@@ -43,6 +43,7 @@ const char *const bc_event_names[BC_EVENT_MAX] = {
 	[BC_EVENT_MODE_CHANGED]	 = BLOCKCOPY_EVENT_MODE_CHANGED,
 	[BC_EVENT_FALLING_BEHIND] = BLOCKCOPY_EVENT_FALLING_BEHIND,
 	[BC_EVENT_METADATA_FAILED] = BLOCKCOPY_EVENT_METADATA_FAILED,
+	[BC_EVENT_VERIFIED]	 = BLOCKCOPY_EVENT_VERIFIED,
 };
 
 /*
@@ -486,6 +487,7 @@ void bc_job_close(struct bc_job *job)
 
 void bc_job_destroy(struct bc_job *job)
 {
+	bc_verify_exit(job);
 	bc_completion_exit(job);
 	bc_mode_exit(job);
 	bc_mirror_exit(job);
@@ -500,7 +502,8 @@ void bc_job_destroy(struct bc_job *job)
 	 * Not before the grace period that bc_copier_exit() waited for: a switch may just have
 	 * ended.
 	 */
-	percpu_ref_exit(&job->writes);
+	percpu_ref_exit(&job->writes[0]);
+	percpu_ref_exit(&job->writes[1]);
 	if (job->wq)
 		destroy_workqueue(job->wq);
 	bc_bitmap_exit(&job->dirty);
@@ -535,6 +538,7 @@ struct bc_job *bc_job_create(struct dm_target *ti, unsigned int argc, char **arg
 	INIT_LIST_HEAD(&job->registered);
 	mutex_init(&job->lock);
 	bc_mode_init(job);
+	bc_verify_init(job);
 	r = bc_completion_init(job);
 	if (r)
 		ti->error = "Not enough memory for the job";
