@@ -85,7 +85,7 @@ static void blockcopy_presuspend(struct dm_target *ti)
 	update_mode(job);
 	if (!bc_copier_stop(&job->copier, STOP_TIMEOUT))
 		DMWARN("%s: suspended with copies in flight", dm_device_name(job->md));
-	if (!bc_verify_hold(job, STOP_TIMEOUT))
+	else if (!bc_verify_hold(job, STOP_TIMEOUT))
 		DMWARN("%s: suspended with reads of verify in flight", dm_device_name(job->md));
 }
 

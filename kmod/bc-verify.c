@@ -485,16 +485,21 @@ static void report_unit(struct bc_verify *v, unsigned long unit)
 static void report(struct bc_verify *v)
 {
 	struct bc_job *job = verify_job(v);
-	unsigned long unit;
+	unsigned int shift = job->region_shift - v->unit_shift;
+	unsigned long unit, first = ULONG_MAX, last = 0;
 
 	mutex_lock(&job->lock);
 	if (!was_touched(v) && equal_state(job)) {
 		WRITE_ONCE(v->watching, false);
-		for (unit = first_unit(v); unit <= last_unit(v); unit++)
-			if (is_todo(v, unit))
-				report_unit(v, unit);
+		for (unit = first_unit(v); unit <= last_unit(v); unit++) {
+			if (!is_todo(v, unit))
+				continue;
+			report_unit(v, unit);
+			first = min(first, unit);
+			last = unit;
+		}
 		if (v->repair) {
-			bc_intent_ask(job, first_region(v), last_region(v));
+			bc_intent_ask(job, first >> shift, last >> shift);
 			v->step = BC_VERIFY_INTENT;
 		}
 	}
