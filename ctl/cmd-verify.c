@@ -98,13 +98,40 @@ static int result(struct ctl *c)
 	return status;
 }
 
+/* May it be pivoted as it is? Return: exit status; *ret_pivoted: it has been, and only lacks its end. */
+static int check_ready(struct ctl *c, bool *ret_pivoted)
+{
+	struct blockcopy_info *i;
+	int status = BLOCKCOPY_OK;
+
+	if (blockcopy_info_get(c->bc, c->arg[0], &i) < 0)
+		return failed(c);
+	/* It may be ready when it has been compared; who asked wants to know now. */
+	if (!blockcopy_info_ready(i) || blockcopy_info_paused(i))
+		status = complain(BLOCKCOPY_WRONG_STATE, "%s: found the job %s%s, needed it ready to pivot",
+				  blockcopy_info_name(i), blockcopy_info_state_word(i),
+				  blockcopy_info_paused(i) ? " and paused" : "");
+	*ret_pivoted = blockcopy_info_state(i) == BLOCKCOPY_STATE_ID_PIVOTED;
+	blockcopy_info_free(i);
+	return status;
+}
+
 int verify_first(struct ctl *c)
 {
-	int r = run(c, 0, -1);
+	struct blockcopy_info *i;
+	bool pivoted = false;
+	int r = check_ready(c, &pivoted);
 
-	if (!r && blockcopy_verify_check(c->bc, c->arg[0]) < 0)
-		r = failed(c);
-	return r;
+	if (r || pivoted)
+		return r;
+	r = run(c, 0, -1);
+	if (r)
+		return r;
+	if (blockcopy_verify_check(c->bc, c->arg[0]) < 0 || blockcopy_info_get(c->bc, c->arg[0], &i) < 0)
+		return failed(c);
+	tell_rest(i);
+	blockcopy_info_free(i);
+	return BLOCKCOPY_OK;
 }
 
 int cmd_verify(struct ctl *c)
