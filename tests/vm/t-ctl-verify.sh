@@ -45,6 +45,7 @@ verify 1
 expect "output" "$(< "$case_dir/out")" "1048576 512
 3146240 1024"
 expect "complaints" "$(< "$case_dir/err")" ""
+blockcopy info "$disk" | grep -q '^Verify: *done, 16.0 MiB of 16.0 MiB compared, 1.5 KiB differ$' || fail "info: $(blockcopy info "$disk")"
 expect "differing" "$(info "$disk" verify_differing_bytes)" 1536
 refuses 6 "found the destination to differ in 1536 bytes, in 2 ranges" blockcopy pivot "$disk" --verify
 expect "state" "$(info "$disk" state)" ready

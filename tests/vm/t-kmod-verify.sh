@@ -70,7 +70,7 @@ verify() {
 }
 
 found_all() {
-	cmp "$case_dir/flipped" "$case_dir/found" || fail "not what was flipped: $(diff "$case_dir/flipped" "$case_dir/found" | head -n 20)"
+	diff "$case_dir/flipped" "$case_dir/found" > "$case_dir/diff" || fail "not what was flipped: $(head -n 20 "$case_dir/diff")"
 	expect_status "$disk" verify_ranges "$(wc -l < "$case_dir/flipped")"
 	expect_status "$disk" verify_differing_bytes $((512 * $(wc -l < "$case_dir/flipped")))
 }
