@@ -420,7 +420,7 @@ static void completion_timer(struct work_struct *work)
 static void writes_drained(struct bc_job *job)
 {
 	bc_copier_kick(&job->copier);
-	bc_verify_turn_over(job);
+	bc_verify_kick(job);
 }
 
 static void writes_0_drained(struct percpu_ref *ref)

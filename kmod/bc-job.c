@@ -63,16 +63,22 @@ static void tell_work(struct work_struct *work)
 		dm_table_event(job->table);
 }
 
-void bc_job_event(struct bc_job *job, enum bc_event event)
+void bc_job_tell(struct bc_job *job)
 {
 	lockdep_assert_held(&job->lock);
-	WRITE_ONCE(job->event, event);
-	WRITE_ONCE(job->events, job->events + 1);
 	/* The table of a job that is being taken down is gone. */
 	if (job->ti) {
 		atomic_inc(&job->untold);
 		queue_work(system_unbound_wq, &job->tell);
 	}
+}
+
+void bc_job_event(struct bc_job *job, enum bc_event event)
+{
+	lockdep_assert_held(&job->lock);
+	WRITE_ONCE(job->event, event);
+	WRITE_ONCE(job->events, job->events + 1);
+	bc_job_tell(job);
 }
 
 void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event event,
@@ -91,6 +97,7 @@ void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event eve
 	WRITE_ONCE(job->state, state);
 	bc_mode_update(job);
 	bc_job_event(job, event);
+	bc_verify_kick(job);
 }
 
 /* Stop copying, and guest writes from waiting for the destination, until "resume". */

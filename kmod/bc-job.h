@@ -332,6 +332,9 @@ void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event eve
 /* Tell those who wait for events, a moment later. Context: process, job->lock held. */
 void bc_job_event(struct bc_job *job, enum bc_event event);
 
+/* Likewise, of what status shows and that is no event. */
+void bc_job_tell(struct bc_job *job);
+
 /*
  * A leg had an error, what it covers is dirty: do what the policy says.
  *

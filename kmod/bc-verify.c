@@ -140,9 +140,11 @@ static void end(struct bc_verify *v, enum bc_verify_state state)
 	mutex_lock(&job->lock);
 	v->turn = false;
 	WRITE_ONCE(v->state, state);
-	/* The end of a job is an event of its own, and the last one. */
+	/* The end of a job is an event of its own, and stays the last one. */
 	if (equal_state(job))
 		bc_job_event(job, BC_EVENT_VERIFIED);
+	else
+		bc_job_tell(job);
 	mutex_unlock(&job->lock);
 }
 
@@ -518,11 +520,8 @@ static bool turned(struct bc_verify *v)
 		kick_later(v, LOOK_AGAIN);
 		return false;
 	}
-	if (!percpu_ref_is_zero(&job->writes[!READ_ONCE(job->turn)])) {
-		/* bc_verify_turn_over() kicks; but the job may end meanwhile. */
-		kick_later(v, LOOK_AGAIN);
-		return false;
-	}
+	if (!percpu_ref_is_zero(&job->writes[!READ_ONCE(job->turn)]))
+		return false;	/* bc_verify_kick() comes */
 	smp_mb();	/* pairs with the full barrier of the last percpu_ref_put() */
 	report(v);
 	return v->step == BC_VERIFY_INTENT || piece_over(v);
@@ -593,7 +592,7 @@ bool bc_verify_hold(struct bc_job *job, unsigned long timeout)
 				  timeout);
 }
 
-void bc_verify_turn_over(struct bc_job *job)
+void bc_verify_kick(struct bc_job *job)
 {
 	if (READ_ONCE(job->verify.state) == BC_VERIFY_RUNNING)
 		kick(&job->verify);
@@ -791,7 +790,7 @@ void bc_verify_exit(struct bc_job *job)
 		wait_event(v->quiet, bc_verify_is_quiet(job));
 		/* No write is in flight; that a turn is over may still have to be told. */
 		wait_event(v->quiet, percpu_ref_is_zero(&job->writes[!job->turn]));
-		synchronize_rcu();	/* read_end(), bc_verify_turn_over() */
+		synchronize_rcu();	/* read_end(), bc_verify_kick() */
 		cancel_delayed_work_sync(&v->timer);
 		cancel_work_sync(&v->work);
 	}

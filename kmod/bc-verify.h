@@ -139,7 +139,7 @@ bool bc_verify_is_quiet(struct bc_job *job);
  */
 bool bc_verify_hold(struct bc_job *job, unsigned long timeout);
 
-/* One of job->writes has no holder any more. Context: any. */
-void bc_verify_turn_over(struct bc_job *job);
+/* The state has changed, or one of job->writes has no holder any more: look again. Context: any. */
+void bc_verify_kick(struct bc_job *job);
 
 #endif /* BC_VERIFY_H */

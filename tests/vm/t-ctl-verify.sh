@@ -49,11 +49,12 @@ blockcopy info "$disk" | grep -q '^Verify: *done, 16.0 MiB of 16.0 MiB compared,
 expect "differing" "$(info "$disk" verify_differing_bytes)" 1536
 refuses 6 "found the destination to differ in 1536 bytes, in 2 ranges" blockcopy pivot "$disk" --verify
 expect "state" "$(info "$disk" state)" ready
-expect "result" "$(blockcopy verify "$disk" --json | jq -c '.ranges[1]')" '{"offset":3146240,"length":1024}'
+verify 1 --json
+expect "result" "$(jq -c '.ranges[1]' "$case_dir/out")" '{"offset":3146240,"length":1024}'
 
 check "repaired, with progress"
 verify 1 --repair --verbose
-grep -q '^Verify: \[100 %\]  16.0 MiB of 16.0 MiB, 1.5 KiB differ, ' "$case_dir/err" || fail "progress: $(< "$case_dir/err")"
+grep -q '^Verify: \[ *[0-9]* %\]  .* of 16.0 MiB, .* differ, ready$' "$case_dir/err" || fail "progress: $(< "$case_dir/err")"
 wait_for 20 info_is "$disk" dirty_bytes 0
 verify 0
 

@@ -10,17 +10,25 @@
 . "$BLOCKCOPY_CHECKOUT/tests/vm/cases.sh"
 command -v fio > /dev/null || skip "fio is not installed"
 
-seconds=${BLOCKCOPY_VERIFY_SECONDS:-4}
-mib=32
+seconds=${BLOCKCOPY_VERIFY_SECONDS:-3}
+mib=16
 
-# What is written is there at once, and acknowledged a while later: a write in flight is a difference, and nothing is dirty yet.
-null_disk src $mib irqmode=2 completion_nsec=3000000
-null_disk below $mib irqmode=2 completion_nsec=1000000
+# Two traps. A write is there at once, and acknowledged a while later, when the other leg of a dm-mirror has it as well: it is a
+# difference, and nothing is dirty yet. And a read of the source comes later than that of the destination: what is mirrored in between
+# is a difference, and nothing is in flight any more.
+needs_target mirror delay
+null_disk fast $mib
+null_disk other $mib
+null_disk below $mib
+delay_on slow "$other" 0 30
+dm_new both "0 $(sectors "$fast") mirror core 2 1024 nosync 2 $fast 0 /dev/mapper/$slow 0"
+delay_on src "/dev/mapper/$both" 10 0
+src=/dev/mapper/$src
 linear_on dst "$below"
 dst=/dev/mapper/$dst
 linear_on disk "$src"
 dev=/dev/mapper/$disk
-bio fill "$src" 0 ${mib}m 1
+bio fill "$fast" 0 ${mib}m 1
 
 # load_on [FIO-OPTION...]: writes of different lengths to the begin of regions, all over the device, that overlap. The last 8 KiB of
 # each region are left alone.
