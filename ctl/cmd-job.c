@@ -8,6 +8,8 @@ int cmd_pivot(struct ctl *c)
 	uint64_t blackout;
 	int r = get_max_blackout(c, &ms);
 
+	if (!r && c->opt.verify)
+		r = verify_first(c);
 	if (r)
 		return r;
 	if (blockcopy_pivot(c->bc, c->arg[0], ms, &blackout) < 0)

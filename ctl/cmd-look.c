@@ -51,6 +51,17 @@ static void print_errors(const struct blockcopy_info *i)
 		printf("%-14s %s (%s)\n", "Error:", error, blockcopy_error_word_explain(error));
 }
 
+static void print_verify(const struct blockcopy_info *i)
+{
+	char a[SIZE_TEXT], b[SIZE_TEXT], d[SIZE_TEXT];
+
+	if (strcmp(blockcopy_info_verify(i), "none"))
+		printf("%-14s %s, %s of %s compared, %s differ\n", "Verify:", blockcopy_info_verify(i),
+		       format_size(blockcopy_info_verify_bytes(i), a),
+		       format_size(blockcopy_info_verify_total_bytes(i), b),
+		       format_size(blockcopy_info_verify_differing_bytes(i), d));
+}
+
 static void print_info(const struct blockcopy_info *i)
 {
 	char a[SIZE_TEXT], b[SIZE_TEXT];
@@ -77,6 +88,7 @@ static void print_info(const struct blockcopy_info *i)
 		printf("%-14s %" PRId64 " s\n", "Time left:", eta);
 	print_size("Region size:", blockcopy_info_region_size(i));
 	print_mirror(i);
+	print_verify(i);
 	print_errors(i);
 }
 

@@ -118,10 +118,16 @@ int apply_setting(struct ctl *c, const struct setting *s);
  */
 int abort_in_background(struct ctl *c);
 
+/* ---- cmd-verify.c ---- */
+
+/* Compare, and complain where the copy is not equal: for before a pivot. Return: exit status. */
+int verify_first(struct ctl *c);
+
 /* ---- progress.c ---- */
 
 struct progress {
 	FILE *to;
+	bool verify;		/* it is that of a verify */
 	bool tty;
 	size_t width;		/* of the line on the terminal */
 	int64_t printed_at;	/* ms */
@@ -142,6 +148,9 @@ int progress_interval(const struct progress *p);
 void json_print_info(FILE *f, const struct blockcopy_info *info);
 void json_print_list(FILE *f, struct blockcopy_info **list, size_t n);
 void json_print_change(FILE *f, const char *change, const struct blockcopy_info *info);
+/* What a verify found, and where. */
+void json_print_verify(FILE *f, const struct blockcopy_info *info, const struct blockcopy_range *ranges,
+		       size_t n);
 void json_print_metadata(FILE *f, const struct blockcopy_metadata *md);
 void json_print_result(FILE *f, const char *name, const char *result, const uint64_t *blackout_us);
 

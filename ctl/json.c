@@ -114,6 +114,12 @@ static struct json_object *object_of_info(const struct blockcopy_info *i)
 	TEXT("error", error);
 	TEXT("metadata", metadata);
 	NUMBER("intent_bytes", intent_bytes);
+	TEXT("verify", verify);
+	NUMBER("verify_total_bytes", verify_total_bytes);
+	NUMBER("verify_bytes", verify_bytes);
+	NUMBER("verify_unread_bytes", verify_unread_bytes);
+	NUMBER("verify_differing_bytes", verify_differing_bytes);
+	NUMBER("verify_ranges", verify_ranges);
 	TEXT("source", source);
 	TEXT("destination", destination);
 	TEXT("destination_spec", destination_spec);
@@ -166,6 +172,29 @@ void json_print_result(FILE *f, const char *name, const char *result, const uint
 	add(o, "result", text(result));
 	if (blackout_us)
 		add(o, "blackout_us", json_object_new_uint64(*blackout_us));
+	print(f, o, JSON_C_TO_STRING_PLAIN);
+}
+
+void json_print_verify(FILE *f, const struct blockcopy_info *i, const struct blockcopy_range *ranges,
+		       size_t n)
+{
+	struct json_object *o = json_object_new_object(), *a = json_object_new_array();
+
+	add(o, "name", text(blockcopy_info_name(i)));
+	add(o, "result", text(blockcopy_info_verify(i)));
+	add(o, "total_bytes", json_object_new_uint64(blockcopy_info_verify_total_bytes(i)));
+	add(o, "compared_bytes", json_object_new_uint64(blockcopy_info_verify_bytes(i)));
+	add(o, "unread_bytes", json_object_new_uint64(blockcopy_info_verify_unread_bytes(i)));
+	add(o, "differing_bytes", json_object_new_uint64(blockcopy_info_verify_differing_bytes(i)));
+	add(o, "differing_ranges", json_object_new_uint64(blockcopy_info_verify_ranges(i)));
+	for (size_t k = 0; k < n; k++) {
+		struct json_object *range = json_object_new_object();
+
+		add(range, "offset", json_object_new_uint64(ranges[k].offset));
+		add(range, "length", json_object_new_uint64(ranges[k].length));
+		json_object_array_add(a, range);
+	}
+	add(o, "ranges", a);
 	print(f, o, JSON_C_TO_STRING_PLAIN);
 }
 

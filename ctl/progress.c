@@ -59,6 +59,20 @@ static int format_line(const struct blockcopy_info *info, char *buf, size_t size
 			error ? error : "");
 }
 
+static int format_verify(const struct blockcopy_info *info, char *buf, size_t size)
+{
+	uint64_t total = blockcopy_info_verify_total_bytes(info);
+	uint64_t bytes = blockcopy_info_verify_bytes(info);
+	char done[SIZE_TEXT], all[SIZE_TEXT], differ[SIZE_TEXT];
+
+	/* The kernel's devices are below 2^63 bytes. */
+	return snprintf(buf, size, "Verify: [%3u %%]  %s of %s, %s differ, %s%s",
+			total ? (unsigned int)(bytes / ((total + 99) / 100)) : 100,
+			format_size(bytes, done), format_size(total, all),
+			format_size(blockcopy_info_verify_differing_bytes(info), differ),
+			blockcopy_info_state_word(info), blockcopy_info_paused(info) ? ", paused" : "");
+}
+
 void progress_show(void *userdata, const struct blockcopy_info *info)
 {
 	struct progress *p = userdata;
@@ -69,7 +83,7 @@ void progress_show(void *userdata, const struct blockcopy_info *info)
 
 	if (!p->tty && state == p->state && now - p->printed_at < LINE_INTERVAL_MS)
 		return;
-	n = format_line(info, line, sizeof(line));
+	n = p->verify ? format_verify(info, line, sizeof(line)) : format_line(info, line, sizeof(line));
 	if (n >= sizeof(line))
 		n = sizeof(line) - 1;
 	if (p->tty) {

@@ -46,6 +46,8 @@ bool bc_hold_park(struct bc_job *job, struct bio *bio)
 
 	spin_lock(&hold->lock);
 	if (hold->parking) {
+		/* The reference that hold_end() takes for it. */
+		((struct bc_io *)dm_per_bio_data(bio, sizeof(struct bc_io)))->turn = job->turn;
 		parked = true;
 		if (!(bio->bi_opf & REQ_NOWAIT)) {
 			bio_list_add(&hold->bios, bio);
@@ -70,7 +72,7 @@ static void hold_begin(struct bc_job *job)
 	spin_lock(&hold->lock);
 	hold->parking = true;
 	spin_unlock(&hold->lock);
-	percpu_ref_kill(&job->writes);
+	percpu_ref_kill(&job->writes[job->turn]);
 }
 
 /*
@@ -86,10 +88,10 @@ static void hold_end(struct bc_job *job, struct bio_list *bios)
 	 * In this order, as bc_io_map() tries the reference first and looks for a hold when it does
 	 * not get it.
 	 */
-	percpu_ref_resurrect(&job->writes);
+	percpu_ref_resurrect(&job->writes[job->turn]);
 	spin_lock(&hold->lock);
 	hold->parking = false;
-	percpu_ref_get_many(&job->writes, hold->nr);
+	percpu_ref_get_many(&job->writes[job->turn], hold->nr);
 	bio_list_merge(bios, &hold->bios);
 	bio_list_init(&hold->bios);
 	trace_blockcopy_hold(job->devt, false, hold->nr, job->completion.blackout_us);
@@ -151,26 +153,52 @@ static void completion_tick(struct work_struct *work)
 	mutex_unlock(&job->lock);
 }
 
+/* Those who come from now on hold the other reference. */
+static void take_turn(struct bc_job *job)
+{
+	unsigned int old = job->turn;
+
+	lockdep_assert_held(&job->lock);
+	percpu_ref_reinit(&job->writes[!old]);
+	/* Who finds the old one dead tries again, see bc_io_map(). */
+	smp_store_release(&job->turn, !old);
+	percpu_ref_kill(&job->writes[old]);
+	WRITE_ONCE(job->verify.turn, false);
+}
+
 /*
- * The one place that switches the mode of job->writes: to atomic for a completion, back after it.
+ * The one place that switches the mode of job->writes: to atomic for a completion, back after it;
+ * and that lets it take a turn, which needs that no switch is under way.
  */
 static void completion_begin(struct work_struct *work)
 {
 	struct bc_job *job = container_of(work, struct bc_job, completion.begin);
+	struct percpu_ref *writes = &job->writes[job->turn];
+	bool begin = READ_ONCE(job->completion.phase) == BC_PHASE_BEGIN;
 
-	percpu_ref_switch_to_atomic_sync(&job->writes);
+	if (begin)
+		percpu_ref_switch_to_atomic_sync(writes);
 
 	mutex_lock(&job->lock);
-	if (job->completion.phase == BC_PHASE_BEGIN) {
+	if (begin && job->completion.phase == BC_PHASE_BEGIN) {
 		job->completion.phase = BC_PHASE_DRAIN;
 		mod_delayed_work(job->wq, &job->completion.tick, 0);
 		/* It may sleep for a limit that does not hold any more. */
 		bc_copier_kick(&job->copier);
 	} else if (job->completion.phase == BC_PHASE_NONE && job->truth == &job->source) {
 		/* Over, and not by a flip. */
-		percpu_ref_switch_to_percpu(&job->writes);
+		percpu_ref_switch_to_percpu(writes);
+		if (job->verify.turn && percpu_ref_is_zero(&job->writes[!job->turn]))
+			take_turn(job);
 	}
 	mutex_unlock(&job->lock);
+}
+
+void bc_complete_turn(struct bc_job *job)
+{
+	lockdep_assert_held(&job->lock);
+	WRITE_ONCE(job->verify.turn, true);
+	queue_work(job->wq, &job->completion.begin);
 }
 
 int bc_complete(struct bc_job *job, bool pivot, unsigned int ms, bool unrecorded)
@@ -215,7 +243,7 @@ u64 bc_complete_clean(struct bc_job *job)
 	mutex_lock(&job->lock);
 	if (m->phase == BC_PHASE_DRAIN) {
 		mod_delayed_work(job->wq, &m->tick, 0);
-	} else if (m->phase == BC_PHASE_HOLD && percpu_ref_is_zero(&job->writes) &&
+	} else if (m->phase == BC_PHASE_HOLD && bc_writes_ended(job) &&
 		   bc_mirror_is_idle(job) && !bc_meta_recording(job, m->hold)) {
 		/*
 		 * I6: first no write in flight, late ones of the destination included, then nothing
@@ -263,7 +291,7 @@ static bool may_flip(struct bc_job *job, u64 hold)
 	lockdep_assert_held(&job->lock);
 	if (m->phase != BC_PHASE_HOLD || m->hold != hold)
 		return false;
-	if (WARN_ON_ONCE(!percpu_ref_is_zero(&job->writes)))
+	if (WARN_ON_ONCE(!bc_writes_ended(job)))
 		return false;
 	/* What a mirrored write or flush that failed left behind may show only now. */
 	if (bc_bitmap_count(&job->dirty) || !bc_mirror_is_idle(job))
@@ -389,21 +417,37 @@ static void completion_timer(struct work_struct *work)
 	bc_copier_kick(&job->copier);
 }
 
-static void writes_drained(struct percpu_ref *ref)
+static void writes_drained(struct bc_job *job)
 {
-	bc_copier_kick(&container_of(ref, struct bc_job, writes)->copier);
+	bc_copier_kick(&job->copier);
+	bc_verify_kick(job);
+}
+
+static void writes_0_drained(struct percpu_ref *ref)
+{
+	writes_drained(container_of(ref, struct bc_job, writes[0]));
+}
+
+static void writes_1_drained(struct percpu_ref *ref)
+{
+	writes_drained(container_of(ref, struct bc_job, writes[1]));
 }
 
 int bc_completion_init(struct bc_job *job)
 {
 	struct bc_completion *m = &job->completion;
+	int r;
 
 	spin_lock_init(&job->hold.lock);
 	bio_list_init(&job->hold.bios);
 	INIT_WORK(&m->begin, completion_begin);
 	INIT_DELAYED_WORK(&m->tick, completion_tick);
 	INIT_DELAYED_WORK(&m->timer, completion_timer);
-	return percpu_ref_init(&job->writes, writes_drained, PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
+	r = percpu_ref_init(&job->writes[0], writes_0_drained, PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
+	if (!r)
+		r = percpu_ref_init(&job->writes[1], writes_1_drained, PERCPU_REF_INIT_DEAD,
+				    GFP_KERNEL);
+	return r;
 }
 
 void bc_completion_exit(struct bc_job *job)

@@ -180,11 +180,7 @@ static bool backing_off(struct bc_copier *c)
 	return true;
 }
 
-/*
- * Count a read before it is known to be wanted: bc_reap() sets "stopped", waits for the reads and
- * then has the source closed.
- */
-static bool begin_read(struct bc_copier *c)
+bool bc_copier_begin_read(struct bc_copier *c)
 {
 	atomic_inc(&c->reads);
 	smp_mb__after_atomic();	/* pairs with bc_copier_stop(): one of us sees the other */
@@ -230,7 +226,7 @@ static bool issue(struct bc_copier *c)
 	chunks = bc_pool_get(&c->pool, sectors << SECTOR_SHIFT, READ_ONCE(job->args.buf_size));
 	if (!chunks)
 		return false;
-	if (!begin_read(c)) {
+	if (!bc_copier_begin_read(c)) {
 		bc_pool_put(&c->pool, chunks, READ_ONCE(job->args.buf_size));
 		bc_copy_withdraw(c);
 		bc_copy_cut(c);

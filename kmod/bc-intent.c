@@ -315,11 +315,33 @@ static void send_work(struct work_struct *work)
 		bc_io_admitted(meta->job, bio);
 }
 
+void bc_intent_ask(struct bc_job *job, unsigned long first, unsigned long last)
+{
+	struct bc_meta *meta = job->meta;
+
+	if (!meta)
+		return;
+	spin_lock(&meta->lock);
+	meta->asked_first = first;
+	meta->asked_last = last;
+	WRITE_ONCE(meta->asked, true);
+	spin_unlock(&meta->lock);
+	bc_meta_kick(meta);
+}
+
+bool bc_intent_asked(struct bc_job *job)
+{
+	struct bc_meta *meta = job->meta;
+
+	return meta && READ_ONCE(meta->state) == BC_META_OK && READ_ONCE(meta->asked);
+}
+
 int bc_intent_admit(struct bc_meta *meta)
 {
 	struct bc_job *job = meta->job;
 	unsigned long first, last;
 	struct bio *bio;
+	bool asked;
 	int r;
 
 	for (;;) {
@@ -333,9 +355,12 @@ int bc_intent_admit(struct bc_meta *meta)
 			range_of(job, dm_per_bio_data(bio, sizeof(struct bc_io)), &first, &last);
 			intend(meta, first, ahead_of(meta, first, last));
 		}
+		asked = meta->asked;
+		if (asked)
+			intend(meta, meta->asked_first, meta->asked_last);
 		bio = bio_list_peek(&meta->batch);
 		spin_unlock(&meta->lock);
-		if (!bio)
+		if (!bio && !asked)
 			return 0;
 
 		r = write_blocks(meta, meta->blocks);
@@ -343,6 +368,8 @@ int bc_intent_admit(struct bc_meta *meta)
 			return r;
 
 		spin_lock(&meta->lock);
+		if (asked)
+			WRITE_ONCE(meta->asked, false);
 		/* They may have been let go without: then the metadata has failed. */
 		bio_list_for_each(bio, &meta->batch) {
 			range_of(job, dm_per_bio_data(bio, sizeof(struct bc_io)), &first, &last);

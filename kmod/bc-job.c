@@ -43,6 +43,7 @@ const char *const bc_event_names[BC_EVENT_MAX] = {
 	[BC_EVENT_MODE_CHANGED]	 = BLOCKCOPY_EVENT_MODE_CHANGED,
 	[BC_EVENT_FALLING_BEHIND] = BLOCKCOPY_EVENT_FALLING_BEHIND,
 	[BC_EVENT_METADATA_FAILED] = BLOCKCOPY_EVENT_METADATA_FAILED,
+	[BC_EVENT_VERIFIED]	 = BLOCKCOPY_EVENT_VERIFIED,
 };
 
 /*
@@ -62,16 +63,22 @@ static void tell_work(struct work_struct *work)
 		dm_table_event(job->table);
 }
 
-void bc_job_event(struct bc_job *job, enum bc_event event)
+void bc_job_tell(struct bc_job *job)
 {
 	lockdep_assert_held(&job->lock);
-	WRITE_ONCE(job->event, event);
-	WRITE_ONCE(job->events, job->events + 1);
 	/* The table of a job that is being taken down is gone. */
 	if (job->ti) {
 		atomic_inc(&job->untold);
 		queue_work(system_unbound_wq, &job->tell);
 	}
+}
+
+void bc_job_event(struct bc_job *job, enum bc_event event)
+{
+	lockdep_assert_held(&job->lock);
+	WRITE_ONCE(job->event, event);
+	WRITE_ONCE(job->events, job->events + 1);
+	bc_job_tell(job);
 }
 
 void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event event,
@@ -90,6 +97,7 @@ void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event eve
 	WRITE_ONCE(job->state, state);
 	bc_mode_update(job);
 	bc_job_event(job, event);
+	bc_verify_kick(job);
 }
 
 /* Stop copying, and guest writes from waiting for the destination, until "resume". */
@@ -498,6 +506,7 @@ void bc_job_keep_slab(struct bc_job *job)
 
 void bc_job_destroy(struct bc_job *job)
 {
+	bc_verify_exit(job);
 	bc_completion_exit(job);
 	bc_mode_exit(job);
 	bc_mirror_exit(job);
@@ -512,7 +521,8 @@ void bc_job_destroy(struct bc_job *job)
 	 * Not before the grace period that bc_copier_exit() waited for: a switch may just have
 	 * ended.
 	 */
-	percpu_ref_exit(&job->writes);
+	percpu_ref_exit(&job->writes[0]);
+	percpu_ref_exit(&job->writes[1]);
 	if (job->wq)
 		destroy_workqueue(job->wq);
 	bc_bitmap_exit(&job->dirty);
@@ -549,6 +559,7 @@ struct bc_job *bc_job_create(struct dm_target *ti, unsigned int argc, char **arg
 	INIT_LIST_HEAD(&job->registered);
 	mutex_init(&job->lock);
 	bc_mode_init(job);
+	bc_verify_init(job);
 	r = bc_completion_init(job);
 	if (r)
 		ti->error = "Not enough memory for the job";

@@ -29,8 +29,8 @@
  *   mirrors->lock	spinlock, interrupts: ranges at work, mirrored writes, those that wait
  *   meta->lock		spinlock: guest writes that wait for their intent; process context
  *
- * Without a lock: the bitmap (bc-bitmap.h), job->writes (a percpu_ref), and everything of the
- * copier, which one work item owns. Fields that one side writes and others only show are read with
+ * Without a lock: the bitmap (bc-bitmap.h), job->writes (two percpu_refs), and everything of the
+ * copier and of verify, which one work item each owns. Fields that one side writes and others only show are read with
  * READ_ONCE().
  */
 #ifndef BC_JOB_H
@@ -52,7 +52,9 @@
 #include "bc-meta.h"
 #include "bc-mirror.h"
 #include "bc-mode.h"
+#include "bc-pool.h"
 #include "bc-throttle.h"
+#include "bc-verify.h"
 
 #define DM_MSG_PREFIX BLOCKCOPY_TARGET_NAME
 
@@ -116,6 +118,7 @@ enum bc_event {
 	BC_EVENT_MODE_CHANGED,
 	BC_EVENT_FALLING_BEHIND,
 	BC_EVENT_METADATA_FAILED,
+	BC_EVENT_VERIFIED,
 	BC_EVENT_MAX,
 };
 
@@ -141,20 +144,13 @@ struct bc_io {
 	sector_t start;			/* in the target */
 	unsigned int sectors;
 	bool counted;			/* holds a reference of job->writes */
+	u8 turn;			/* which of the two */
 	bool marks;			/* went to the source: its completion makes regions dirty */
 	bool tracked;			/* went to the source, and is in the tree of ranges */
 	u8 epoch;			/* see bc_intent_get() */
 	unsigned long since;		/* jiffies; of writes, and mirrored flushes */
 	unsigned long intent_since;	/* jiffies; of those that wait for their intent */
 	struct bc_range range;		/* mirroring */
-};
-
-/* Buffers of the copier: equal chunks, recycled last in, first out so that they stay in cache. */
-struct bc_pool {
-	struct page *free;		/* stack, linked through page_private() */
-	unsigned int nr_free;
-	unsigned int nr_total;
-	unsigned int order;		/* of one chunk */
 };
 
 struct bc_copier;
@@ -288,7 +284,12 @@ struct bc_job {
 	unsigned int region_shift;	/* of sectors */
 	struct bc_args args;		/* as given; bandwidth and buf_size as in force (lock) */
 
-	struct percpu_ref writes;	/* guest writes in flight; killed while they are held */
+	/*
+	 * Guest writes in flight. The one of "turn" is live, but while writes are held; the other
+	 * one is dead, and its last holders go: see bc-verify.h.
+	 */
+	struct percpu_ref writes[2];
+	unsigned int turn;		/* written by completion_begin() alone */
 	unsigned long guest_last;	/* jiffies; when the guest's last request began or ended */
 	bool guest_turn;		/* the copier waits until one ends */
 	int __percpu *guest_nr;		/* requests in flight: the sum */
@@ -312,6 +313,7 @@ struct bc_job {
 	struct workqueue_struct *wq;	/* holds and their timers, apart from the copier's */
 	struct bc_completion completion;
 	struct bc_mode mode;
+	struct bc_verify verify;
 
 	unsigned int clone_pad;		/* front_pad of the pool that the core's clones are from */
 	struct bio_set clones;		/* see bc_job_keep_slab() */
@@ -345,6 +347,9 @@ void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event eve
 
 /* Tell those who wait for events, a moment later. Context: process, job->lock held. */
 void bc_job_event(struct bc_job *job, enum bc_event event);
+
+/* Likewise, of what status shows and that is no event. */
+void bc_job_tell(struct bc_job *job);
 
 /*
  * A leg had an error, what it covers is dirty: do what the policy says.
@@ -432,28 +437,15 @@ bool bc_copier_is_quiet(struct bc_copier *c);
 /* The most that it has in flight beside a guest that is at work. Context: any. */
 u64 bc_copier_busy_bytes(struct bc_job *job);
 
+/*
+ * Count a read of the source, to be uncounted when it ends, before it is known to be wanted:
+ * bc_reap() sets "stopped", waits for the reads and then has the source closed. Context: process.
+ * Return: false if nothing is to be read.
+ */
+bool bc_copier_begin_read(struct bc_copier *c);
+
 /* Bytes per second copied lately. Context: any. */
 u64 bc_copier_rate(const struct bc_copier *c);
-
-/* bc-pool.c */
-int bc_pool_init(struct bc_pool *pool);
-void bc_pool_exit(struct bc_pool *pool);
-
-/*
- * Take chunks for @bytes off the pool, let it grow to at most @limit bytes for them.
- *
- * Context: the copier's work, GFP_NOIO. Return: a stack of chunks, or NULL if others must come back
- * first.
- */
-struct page *bc_pool_get(struct bc_pool *pool, unsigned int bytes, u64 limit);
-
-/* Give a stack of chunks back; those above @limit are freed. */
-void bc_pool_put(struct bc_pool *pool, struct page *chunks, u64 limit);
-
-static inline struct page *bc_chunk_next(struct page *chunk)
-{
-	return (struct page *)page_private(chunk);
-}
 
 /* bc-complete.c */
 int bc_completion_init(struct bc_job *job);
@@ -490,8 +482,41 @@ bool bc_complete_holds(struct bc_job *job, u64 hold);
 /* The outcome is recorded: flip. Return: false when that hold is over, and nothing was flipped. */
 bool bc_complete_recorded(struct bc_job *job, u64 hold);
 
+/*
+ * Let job->writes take a turn, soon: job->verify.turn is false then. Context: job->lock held.
+ */
+void bc_complete_turn(struct bc_job *job);
+
 /* Park @bio if writes are held. Context: map. Return: false if they are not, try again. */
 bool bc_hold_park(struct bc_job *job, struct bio *bio);
+
+/* Take a reference for a guest write. Return: false while writes are held, and for a moment. */
+static inline bool bc_writes_get(struct bc_job *job, struct bc_io *io)
+{
+	io->turn = READ_ONCE(job->turn);
+	return percpu_ref_tryget_live(&job->writes[io->turn]);
+}
+
+/* No guest write is in flight. Context: writes are held. */
+static inline bool bc_writes_ended(struct bc_job *job)
+{
+	return percpu_ref_is_zero(&job->writes[0]) && percpu_ref_is_zero(&job->writes[1]);
+}
+
+/*
+ * A guest write has begun, or ended, that may make a difference between the legs of these regions.
+ *
+ * Whoever marks calls this after the mark, which is a full barrier: it pairs with the one in
+ * watch(). So either we see the watch, or it sees the mark.
+ */
+static inline void bc_verify_touch(struct bc_job *job, unsigned long first, unsigned long last)
+{
+	struct bc_verify *v = &job->verify;
+
+	if (unlikely(READ_ONCE(v->watching)) && first <= READ_ONCE(v->watch_last) &&
+	    last >= READ_ONCE(v->watch_first))
+		WRITE_ONCE(v->touched, true);
+}
 
 /* bc-reap.c */
 int bc_reap_init(void);

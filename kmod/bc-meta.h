@@ -88,6 +88,9 @@ struct bc_meta {
 	unsigned long *blocks;		/* of the disk, that a set touched */
 	unsigned long *clearing;	/* likewise, a pass that clears */
 	unsigned long nr_blocks;
+	bool asked;			/* under lock: see bc_intent_ask() */
+	unsigned long asked_first;
+	unsigned long asked_last;
 	u64 nr_set;			/* of on_disk; shown */
 
 	/* Who has one began when it was the current one. */
@@ -218,6 +221,13 @@ enum bc_admission bc_intent_enter(struct bc_job *job, struct bio *bio);
 unsigned int bc_intent_get(struct bc_job *job);
 unsigned int bc_intent_get_copy(struct bc_job *job, unsigned long first, unsigned long last);
 void bc_intent_put(struct bc_job *job, unsigned int epoch);
+
+/*
+ * These regions were found to differ, and are dirty already: set their bits as well. One at a time.
+ * Context: process. And is that still to be done?
+ */
+void bc_intent_ask(struct bc_job *job, unsigned long first, unsigned long last);
+bool bc_intent_asked(struct bc_job *job);
 
 /* Parts of the work. Return: 0 or -errno. */
 int bc_intent_admit(struct bc_meta *meta);

@@ -23,6 +23,7 @@ static void wait_quiet(struct bc_job *job)
 	/* Idle: that it takes for ever is no fault of this task. */
 	wait_event_idle(job->copier.quiet, bc_copier_is_quiet(&job->copier));
 	wait_event_idle(job->mirrors.quiet, !READ_ONCE(job->mirrors.nr));
+	wait_event_idle(job->verify.quiet, bc_verify_is_quiet(job));
 	if (job->meta)
 		wait_event_idle(job->meta->quiet, bc_meta_is_quiet(job));
 }
@@ -49,10 +50,13 @@ void bc_reap(struct bc_job *job)
 	struct bc_copier *c = &job->copier;
 	bool quiet;
 
+	bc_verify_stop(job);
 	quiet = bc_copier_stop(c, PATIENCE);
 	if (quiet)
 		quiet = wait_event_timeout(job->mirrors.quiet, !READ_ONCE(job->mirrors.nr),
 					   PATIENCE);
+	if (quiet)
+		quiet = wait_event_timeout(job->verify.quiet, bc_verify_is_quiet(job), PATIENCE);
 	if (quiet && job->meta)
 		quiet = wait_event_timeout(job->meta->quiet, bc_meta_is_quiet(job), PATIENCE);
 	if (quiet) {

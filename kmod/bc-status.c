@@ -26,6 +26,7 @@ static bool is_ready(enum bc_state state)
 static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 {
 	struct bc_copier *c = &job->copier;
+	struct bc_verify *v = &job->verify;
 	unsigned int region_bytes_shift = job->region_shift + SECTOR_SHIFT;
 	enum bc_state state = READ_ONCE(job->state);
 	u64 total = (u64)job->len << SECTOR_SHIFT;
@@ -41,7 +42,7 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	if (!is_ready(state) && synced == total)
 		synced -= 1 << SECTOR_SHIFT;
 
-	DMEMIT("%u %s %llu/%llu %u 29", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
+	DMEMIT("%u %s %llu/%llu %u 35", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
 	       (unsigned long long)synced >> SECTOR_SHIFT,
 	       (unsigned long long)total >> SECTOR_SHIFT, job->args.region_sectors);
 	DMEMIT(" ready %d paused %d copy_mode %s mirroring %d actively_synced %d", is_ready(state),
@@ -72,6 +73,14 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	       job->meta ? bc_meta_state_names[READ_ONCE(job->meta->state)] : "none",
 	       job->meta ? (unsigned long long)min(READ_ONCE(job->meta->nr_set) <<
 						   region_bytes_shift, total) : 0);
+	DMEMIT(" verify %s verify_total_bytes %llu verify_bytes %llu",
+	       bc_verify_state_names[READ_ONCE(v->state)],
+	       (unsigned long long)READ_ONCE(v->total_bytes),
+	       (unsigned long long)READ_ONCE(v->compared_bytes));
+	DMEMIT(" verify_unread_bytes %llu verify_differing_bytes %llu verify_ranges %llu",
+	       (unsigned long long)READ_ONCE(v->unread_bytes),
+	       (unsigned long long)READ_ONCE(v->differing_bytes),
+	       (unsigned long long)READ_ONCE(v->found));
 	DMEMIT(" blackout_us %llu held %u event %s events %u",
 	       (unsigned long long)READ_ONCE(job->completion.blackout_us), READ_ONCE(job->hold.nr),
 	       bc_event_names[READ_ONCE(job->event)], READ_ONCE(job->events));

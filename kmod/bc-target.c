@@ -86,6 +86,8 @@ static void blockcopy_presuspend(struct dm_target *ti)
 	update_mode(job);
 	if (!bc_copier_stop(&job->copier, STOP_TIMEOUT))
 		DMWARN("%s: suspended with copies in flight", dm_device_name(job->md));
+	else if (!bc_verify_hold(job, STOP_TIMEOUT))
+		DMWARN("%s: suspended with reads of verify in flight", dm_device_name(job->md));
 }
 
 static void blockcopy_presuspend_undo(struct dm_target *ti)
@@ -171,6 +173,14 @@ static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **arg
 		return bc_job_give_up(job);
 	if (argc == 1 && !strcmp(argv[0], "detach"))
 		return bc_meta_detach(job);
+	if (argc == 2 && !strcmp(argv[0], "verify") && !strcmp(argv[1], "ranges")) {
+		bc_verify_list(job, result, maxlen);
+		return 1;
+	}
+	if (argc == 2 && !strcmp(argv[0], "verify") && !strcmp(argv[1], "stop"))
+		return bc_verify_stop(job);
+	if (!strcmp(argv[0], "verify"))
+		return bc_verify_begin(job, argc - 1, argv + 1);
 	DMWARN("%s: unknown message \"%s\" of %u words", dm_device_name(job->md), argv[0], argc);
 	return -EINVAL;
 }

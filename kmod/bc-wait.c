@@ -60,12 +60,16 @@ static enum bc_way enter(struct bc_job *job, struct bio *bio, bool nowait, struc
 	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
 	enum bc_way way = bc_mirror_choose(job, bio);
 
-	if (way == BC_WAY_WAIT && !nowait)
+	if (way == BC_WAY_WAIT && !nowait) {
 		wait(job, bio);
-	else if (way == BC_WAY_SOURCE || (way == BC_WAY_MIRROR && mirror))
+	} else if (way == BC_WAY_SOURCE || (way == BC_WAY_MIRROR && mirror)) {
 		bc_range_enter(&job->mirrors.ranges, &io->range,
 			       way == BC_WAY_MIRROR ? BC_RANGE_MIRROR : BC_RANGE_SOURCE, io->start,
 			       io->start + io->sectors);
+		/* One that is mirrored marks nothing when it ends. */
+		bc_verify_touch(job, io->start >> job->region_shift,
+				(io->start + io->sectors - 1) >> job->region_shift);
+	}
 	return way;
 }
 

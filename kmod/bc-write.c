@@ -112,7 +112,7 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 	io->epoch = 0;
 	count_guest(job, bio, 1);
 	if (!changes_data(bio)) {
-		if (is_flush(bio) && mirrored(job) && percpu_ref_tryget_live(&job->writes)) {
+		if (is_flush(bio) && mirrored(job) && bc_writes_get(job, io)) {
 			/*
 			 * I6: with a reference, so that a flip waits for it. While writes are held
 			 * it goes to the truth alone.
@@ -130,7 +130,7 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 		io->start = dm_target_offset(job->ti, bio->bi_iter.bi_sector);
 		io->sectors = bio_sectors(bio);
 		io->since = jiffies;	/* I7: the time that it is parked counts */
-		while (!percpu_ref_tryget_live(&job->writes))
+		while (!bc_writes_get(job, io))
 			if (bc_hold_park(job, bio))
 				return DM_MAPIO_SUBMITTED;
 		if (mirrored(job) && bio_op(bio) == REQ_OP_WRITE &&
@@ -181,6 +181,8 @@ void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors)
 
 	if (trace_blockcopy_write_enabled())
 		trace_blockcopy_write(job->devt, start, sectors, marked);
+	/* Also if it was dirty already: it may have been cleared, and copied, since. */
+	bc_verify_touch(job, first, last);
 	if (!marked)
 		return;
 	atomic64_add((u64)marked << (job->region_shift + SECTOR_SHIFT), &job->dirtied_bytes);
@@ -210,5 +212,5 @@ void bc_io_end(struct bc_job *job, struct bio *bio)
 		bc_mirror_source_ended(job, io);
 	if (unlikely(io->epoch))
 		bc_intent_put(job, io->epoch);
-	percpu_ref_put(&job->writes);
+	percpu_ref_put(&job->writes[io->turn]);
 }

@@ -58,7 +58,17 @@
  *	finish <ms> [unrecorded]	when READY: hold guest writes at most <ms>, then leave the
  *					destination as it is
  *
+ *	verify [repair] [bandwidth <bytes/s>] [<start> <len>]
+ *				compare the legs, all of them or so many sectors from there, while
+ *				the guest writes, with what the copier leaves of the limit and no
+ *				more than <bytes/s>; with "repair" what differs is made dirty. Once
+ *				at a time, while copying or ready, paused or not
+ *	verify stop		enough of that
+ *	verify ranges		answers with what differs, as the last one found it: lines of
+ *				"<start> <len>", sectors, at most BLOCKCOPY_VERIFY_RANGES
+ *
  * "complete" and "finish" return at once; an event tells when the state is no longer "completing".
+ * So does "verify"; an event tells when it is no longer "running".
  *
  * Status line
  *
@@ -101,6 +111,15 @@
  *				after a crash everything is copied again; detached: likewise, and
  *				that is written down on the device
  *	intent_bytes		bytes of the regions that would be copied after a crash
+ *	verify			none; running; done; stopped: by the message, or because the job
+ *				neither copies nor is ready any more. What the others tell is of
+ *				the last one
+ *	verify_total_bytes	what was to be compared
+ *	verify_bytes		what has been. When done, the rest was dirty or written to whenever
+ *				it was looked at, or is in the next
+ *	verify_unread_bytes	what a leg could not read
+ *	verify_differing_bytes	in sectors that were found to differ. None had a write on its way
+ *	verify_ranges		how many ranges those are
  *	blackout_us		how long the last "complete" or "finish" held guest writes
  *	held			guest writes parked now
  *	event			name of the last event, "-" before the first
@@ -136,6 +155,9 @@
 #define BLOCKCOPY_WRITE_TIMEOUT_MAX	60000
 #define BLOCKCOPY_WRITE_TIMEOUT_DEFAULT	1000
 
+/* What "verify ranges" tells at most. */
+#define BLOCKCOPY_VERIFY_RANGES		1024
+
 /* States, as status names them. */
 #define BLOCKCOPY_STATE_COPYING		"copying"
 #define BLOCKCOPY_STATE_READY		"ready"
@@ -167,5 +189,12 @@
 #define BLOCKCOPY_EVENT_MODE_CHANGED	"mode-changed"
 #define BLOCKCOPY_EVENT_FALLING_BEHIND	"falling-behind"
 #define BLOCKCOPY_EVENT_METADATA_FAILED	"metadata-failed"
+#define BLOCKCOPY_EVENT_VERIFIED	"verified"
+
+/* Values of "verify". */
+#define BLOCKCOPY_VERIFY_NONE		"none"
+#define BLOCKCOPY_VERIFY_RUNNING	"running"
+#define BLOCKCOPY_VERIFY_DONE		"done"
+#define BLOCKCOPY_VERIFY_STOPPED	"stopped"
 
 #endif /* BLOCKCOPY_ABI_H */

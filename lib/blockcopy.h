@@ -272,6 +272,41 @@ int blockcopy_set_on_source_error(struct blockcopy *bc, const char *name, const 
 int blockcopy_set_on_target_error(struct blockcopy *bc, const char *name, const char *word);
 
 /*
+ * Compare source and destination in the kernel, while the guest writes. What is dirty or being written
+ * is looked at again later, never taken for a difference; what is so all the time is not compared in
+ * the end. "@repair": what differs is copied again. "@bytes_per_s" limits it, 0 does not; the limit of
+ * the copier holds as well, and the copier has precedence. Returns when it runs: blockcopy_info_verify()
+ * and its kin, and the event "verified", tell the rest. BLOCKCOPY_WRONG_STATE when one runs, or the
+ * job neither copies nor is ready.
+ */
+int blockcopy_verify(struct blockcopy *bc, const char *name, bool repair, uint64_t bytes_per_s);
+/* Enough of that. None runs: 0. */
+int blockcopy_verify_stop(struct blockcopy *bc, const char *name);
+/*
+ * Wait until it is done. One that was stopped, be it because the job was completed, aborted or has
+ * failed, is -ECANCELED (BLOCKCOPY_WRONG_STATE); all else is as for blockcopy_wait().
+ */
+int blockcopy_verify_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, int interval_ms,
+			  blockcopy_progress_fn progress, void *userdata);
+
+struct blockcopy_range {
+	uint64_t offset;
+	uint64_t length;
+};
+
+/*
+ * What the last one found to differ, sorted, also while it runs; the caller frees the array. There are no
+ * more than 1024 in it, blockcopy_info_verify_ranges() is how many there were.
+ */
+int blockcopy_verify_ranges(struct blockcopy *bc, const char *name,
+			    struct blockcopy_range **ret_ranges, size_t *ret_n);
+/*
+ * As a condition of what follows: BLOCKCOPY_REFUSED if the last one, which is done, found differences or
+ * could not read everything.
+ */
+int blockcopy_verify_check(struct blockcopy *bc, const char *name);
+
+/*
  * Finish or undo what an interrupted controller left, on NAME or (NULL) on all devices: each deed
  * is a BLOCKCOPY_LOG_INFO line. A running job is left alone.
  */
@@ -350,6 +385,13 @@ uint64_t blockcopy_info_timeouts(const struct blockcopy_info *i);
 /* "none"; "ok"; "failed", the job goes on without: after a crash everything is copied again. */
 const char *blockcopy_info_metadata(const struct blockcopy_info *i);
 uint64_t blockcopy_info_intent_bytes(const struct blockcopy_info *i);	/* copied after a crash */
+/* "none", "running", "done", "stopped"; the numbers are those of the last one. */
+const char *blockcopy_info_verify(const struct blockcopy_info *i);
+uint64_t blockcopy_info_verify_total_bytes(const struct blockcopy_info *i);	/* to be compared */
+uint64_t blockcopy_info_verify_bytes(const struct blockcopy_info *i);	/* that were compared */
+uint64_t blockcopy_info_verify_unread_bytes(const struct blockcopy_info *i);
+uint64_t blockcopy_info_verify_differing_bytes(const struct blockcopy_info *i);	/* in whole sectors */
+uint64_t blockcopy_info_verify_ranges(const struct blockcopy_info *i);	/* how many */
 uint64_t blockcopy_info_len(const struct blockcopy_info *i);		/* of the device, bytes */
 uint64_t blockcopy_info_offset(const struct blockcopy_info *i);		/* equals len only when ready */
 uint64_t blockcopy_info_dirty_bytes(const struct blockcopy_info *i);	/* of regions that may differ */

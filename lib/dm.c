@@ -409,9 +409,11 @@ int bcl_dm_status(struct blockcopy *bc, const char *name, struct bcl_table **ret
 	return r;
 }
 
-static int message_locked(struct blockcopy *bc, const char *name, const char *message)
+static int message_locked(struct blockcopy *bc, const char *name, const char *message,
+			  char **ret_answer)
 {
 	_cleanup_task_ struct dm_task *dmt = NULL;
+	const char *answer;
 	int r;
 
 	r = new_task(bc, DM_DEVICE_TARGET_MSG, name, &dmt);
@@ -419,13 +421,27 @@ static int message_locked(struct blockcopy *bc, const char *name, const char *me
 		return r;
 	if (!dm_task_set_sector(dmt, 0) || !dm_task_set_message(dmt, message))
 		return fail_task(bc, DM_DEVICE_TARGET_MSG, name, 0);
-	return run_task(bc, dmt, DM_DEVICE_TARGET_MSG, name);
+	r = run_task(bc, dmt, DM_DEVICE_TARGET_MSG, name);
+	if (r < 0 || !ret_answer)
+		return r;
+	answer = dm_task_get_message_response(dmt);
+	*ret_answer = strdup(answer ? answer : "");
+	return *ret_answer ? 0 : bcl_oom(bc);
 }
 
 int bcl_dm_message(struct blockcopy *bc, const char *name, const char *message)
 {
 	bool ours = libdm_enter();
-	int r = message_locked(bc, name, message);
+	int r = message_locked(bc, name, message, NULL);
+
+	libdm_leave(ours);
+	return r;
+}
+
+int bcl_dm_ask(struct blockcopy *bc, const char *name, const char *message, char **ret_answer)
+{
+	bool ours = libdm_enter();
+	int r = message_locked(bc, name, message, ret_answer);
 
 	libdm_leave(ours);
 	return r;

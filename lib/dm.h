@@ -41,6 +41,8 @@ int bcl_dm_table(struct blockcopy *bc, const char *name, bool inactive, struct b
 int bcl_dm_status(struct blockcopy *bc, const char *name, struct bcl_table **ret);
 
 int bcl_dm_message(struct blockcopy *bc, const char *name, const char *message);
+/* One that is answered with text, which the caller frees. */
+int bcl_dm_ask(struct blockcopy *bc, const char *name, const char *message, char **ret_answer);
 
 /* Create, load, resume. "@udev_flags" are DM_UDEV_*; nothing is left after a failure. */
 int bcl_dm_create(struct blockcopy *bc, const char *name, const char *uuid,

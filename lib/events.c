@@ -140,15 +140,14 @@ static int report(struct blockcopy *bc, const struct bcl_job *j, blockcopy_progr
 	return 0;
 }
 
-int blockcopy_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, int interval_ms,
-		   blockcopy_progress_fn progress, void *userdata)
+int bcl_wait_for(struct blockcopy *bc, const char *name, int64_t timeout_ms, int interval_ms,
+		 blockcopy_progress_fn progress, void *userdata, const struct bcl_wait_what *what)
 {
 	_cleanup_(bcl_wait_done) struct bcl_wait w = { .fd = -1 };
 	int64_t end = timeout_ms < 0 ? INT64_MAX : bcl_now_ms() + timeout_ms;
 	bool told = false;
 	int r;
 
-	bcl_begin(bc);
 	r = bcl_wait_open(bc, &w);
 	if (r < 0)
 		return r;
@@ -162,17 +161,12 @@ int blockcopy_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, i
 		if (r == 0)
 			r = report(bc, &j, progress, userdata);
 		if (r == 0)
-			r = judge(bc, &j);
+			r = what->judge(bc, &j);
 		if (r != 0)
 			return r < 0 ? r : 0;
 		tell_pause(bc, &j, &told);
 		if (left <= 0)
-			return bcl_fail(bc, BLOCKCOPY_TIMED_OUT, -ETIMEDOUT,
-					"%s: not ready after %lld s, %u %% copied%s", j.dev.name,
-					(long long)timeout_ms / 1000,
-					(unsigned int)(j.status.total ? j.status.synced * 100 /
-						       j.status.total : 0),
-					bcl_job_paused_by_error(&j) ? ", paused by an error" : "");
+			return what->timed_out(bc, &j, (long long)timeout_ms / 1000);
 		if (end == INT64_MAX)
 			left = -1;
 		if (interval_ms >= 0 && progress && (left < 0 || left > interval_ms))
@@ -181,4 +175,21 @@ int blockcopy_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, i
 		if (r < 0)
 			return r;
 	}
+}
+
+static int not_ready(struct blockcopy *bc, const struct bcl_job *j, long long s)
+{
+	return bcl_fail(bc, BLOCKCOPY_TIMED_OUT, -ETIMEDOUT,
+			"%s: not ready after %lld s, %u %% copied%s", j->dev.name, s,
+			(unsigned int)(j->status.total ? j->status.synced * 100 / j->status.total : 0),
+			bcl_job_paused_by_error(j) ? ", paused by an error" : "");
+}
+
+int blockcopy_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, int interval_ms,
+		   blockcopy_progress_fn progress, void *userdata)
+{
+	static const struct bcl_wait_what ready = { judge, not_ready };
+
+	bcl_begin(bc);
+	return bcl_wait_for(bc, name, timeout_ms, interval_ms, progress, userdata, &ready);
 }

@@ -241,6 +241,16 @@ void bcl_wait_done(struct bcl_wait *w);
 int bcl_wait_arm(struct blockcopy *bc, struct bcl_wait *w);
 /* Return: 1 an event, 0 "@timeout_ms" passed (-1: never), -EINTR cancelled. */
 int bcl_wait_event(struct blockcopy *bc, struct bcl_wait *w, int64_t timeout_ms);
+/*
+ * blockcopy_wait() for something. "judge" returns 1 over, 0 go on waiting, -errno; "timed_out" makes
+ * the error after "@s" seconds.
+ */
+struct bcl_wait_what {
+	int (*judge)(struct blockcopy *bc, const struct bcl_job *j);
+	int (*timed_out)(struct blockcopy *bc, const struct bcl_job *j, long long s);
+};
+int bcl_wait_for(struct blockcopy *bc, const char *name, int64_t timeout_ms, int interval_ms,
+		 blockcopy_progress_fn progress, void *userdata, const struct bcl_wait_what *what);
 /* Wait for a state other than completing. */
 int bcl_wait_completed(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl_job *ret);
 

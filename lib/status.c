@@ -68,11 +68,17 @@ static const struct key {
 	SINCE_0_2(on_target_error, WORD),
 	SINCE_0_2(metadata, WORD),
 	SINCE_0_2(intent_bytes, NUMBER),
+	SINCE_0_2(verify, WORD),
+	SINCE_0_2(verify_total_bytes, NUMBER),
+	SINCE_0_2(verify_bytes, NUMBER),
+	SINCE_0_2(verify_unread_bytes, NUMBER),
+	SINCE_0_2(verify_differing_bytes, NUMBER),
+	SINCE_0_2(verify_ranges, NUMBER),
 #undef KEY
 #undef SINCE_0_2
 };
 
-_Static_assert(ELEMENTSOF(keys) <= 32, "one bit a key");
+_Static_assert(ELEMENTSOF(keys) <= 64, "one bit a key");
 
 static int parse_value(const struct key *k, const char *word, struct bcl_status *s)
 {
@@ -101,7 +107,7 @@ static int parse_value(const struct key *k, const char *word, struct bcl_status 
 
 static int parse_pairs(char **word, size_t n, struct bcl_status *s)
 {
-	uint32_t seen = 0;
+	uint64_t seen = 0;
 
 	for (; n; word += 2, n -= 2)
 		for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
@@ -109,16 +115,16 @@ static int parse_pairs(char **word, size_t n, struct bcl_status *s)
 
 			if (strcmp(word[0], keys[i].name))
 				continue;
-			if (seen & (1U << i))
+			if (seen & (UINT64_C(1) << i))
 				return -EBADMSG;
-			seen |= 1U << i;
+			seen |= UINT64_C(1) << i;
 			r = parse_value(&keys[i], word[1], s);
 			if (r < 0)
 				return r;
 			break;
 		}
 	for (size_t i = 0; i < ELEMENTSOF(keys); i++)
-		if (!keys[i].optional && !(seen & (1U << i)))
+		if (!keys[i].optional && !(seen & (UINT64_C(1) << i)))
 			return -EBADMSG;
 	return 0;
 }

@@ -38,6 +38,12 @@ struct bcl_status {
 	uint64_t late_writes;
 	uint64_t timeouts;
 	uint64_t intent_bytes;
+	uint64_t verify_total_bytes;
+	uint64_t verify_bytes;
+	uint64_t verify_unread_bytes;
+	uint64_t verify_differing_bytes;
+	uint64_t verify_ranges;
+	char verify[BCL_STATUS_WORD_MAX];	/* "" by a module that has none */
 	char metadata[BCL_STATUS_WORD_MAX];	/* "" by a module that has none */
 	char copy_mode[BCL_STATUS_WORD_MAX];
 	char io_status[BCL_STATUS_WORD_MAX];

@@ -18,8 +18,10 @@
 /* What a module of version 0.2 tells beside it. */
 #define PAIRS_0_2							\
 	"mirroring 1 mirrored_bytes 10 write_timeout 1000 late_writes 11 timeouts 12 "	\
-	"on_source_error ignore on_target_error enospc"
-#define GOOD_0_2 HEAD "27 " PAIRS_0_2 " " PAIRS
+	"on_source_error ignore on_target_error enospc "				\
+	"verify done verify_total_bytes 21 verify_bytes 22 verify_unread_bytes 23 "	\
+	"verify_differing_bytes 24 verify_ranges 25"
+#define GOOD_0_2 HEAD "33 " PAIRS_0_2 " " PAIRS
 
 static int parse(const char *line)
 {
@@ -73,6 +75,12 @@ START_TEST(good_0_2)
 	ck_assert_uint_eq(s.timeouts, 12);
 	ck_assert_str_eq(s.on_source_error, "ignore");
 	ck_assert_str_eq(s.on_target_error, "enospc");
+	ck_assert_str_eq(s.verify, "done");
+	ck_assert_uint_eq(s.verify_total_bytes, 21);
+	ck_assert_uint_eq(s.verify_bytes, 22);
+	ck_assert_uint_eq(s.verify_unread_bytes, 23);
+	ck_assert_uint_eq(s.verify_differing_bytes, 24);
+	ck_assert_uint_eq(s.verify_ranges, 25);
 	ck_assert_uint_eq(s.events, 9);
 }
 END_TEST
@@ -89,6 +97,7 @@ START_TEST(older_module)
 	ck_assert_uint_eq(s.write_timeout, 0);
 	ck_assert_uint_eq(s.late_writes, 0);
 	ck_assert_uint_eq(s.timeouts, 0);
+	ck_assert_str_eq(s.verify, "");
 	ck_assert_str_eq(s.on_source_error, "");
 	ck_assert_str_eq(s.on_target_error, "");
 	ck_assert_int_eq(bcl_status_parse(HEAD "21 write_timeout 5 " PAIRS, &s), 0);
