@@ -139,7 +139,7 @@ static void print_commands(void)
 	printf("Usage: blockcopy COMMAND [ARGUMENT]... [OPTION]...\n"
 	       "Copy a device-mapper device in use to another device, then switch to it.\n\n");
 	for (int i = 0; i < CMD_MAX; i++)
-		if (i != CMD_help)
+		if (i != CMD_help && i != CMD_version)
 			printf("  %-10s %s\n", command_defs[i].name, command_defs[i].help);
 	printf("\n`blockcopy COMMAND --help` shows its options. See blockcopy(8).\n");
 }

@@ -188,7 +188,7 @@ int blockcopy_destination_to_xml(struct blockcopy *bc, const char *destination, 
  * UUID=, PARTUUID=, LABEL=, PARTLABEL=. A path may be that of a file: one that is missing is
  * created, and attached to a loop device, or by qemu-nbd if it is no raw one; "nbd://host:port/export"
  * and "nbd+unix:///export?socket=path" are exports of a server. The device goes with its last user.
- * "rbd:pool/image[:conf=FILE][:id=USER][:mon_host=LIST][:keyring=FILE]" is an image of a Ceph cluster,
+ * "rbd:pool/image", with options as :id=USER behind it, is an image of a Ceph cluster,
  * which rbd(8) creates if it is missing and maps; it is unmapped when a job ends and nobody uses it.
  * Checks everything before it changes anything; a file that was made is taken away after a failure. "@options" may be
  * NULL. Returns when the copy runs.
