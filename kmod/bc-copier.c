@@ -127,7 +127,7 @@ u64 bc_copier_busy_bytes(struct bc_job *job)
 	return max_t(u64, READ_ONCE(job->args.buf_size) / BC_BUSY_SHARE, BC_PIECE_BYTES / 2);
 }
 
-/* Are short queues wanted: for the guest, or as its writes are to be mirrored as soon as they are? */
+/* Are short queues wanted: for the guest, or so that its writes may be mirrored? */
 static bool is_modest(struct bc_job *job)
 {
 	return bc_guest_is_busy(job) ||

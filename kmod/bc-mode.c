@@ -123,8 +123,8 @@ static bool slow_window(struct bc_job *job)
 }
 
 /*
- * Was half or more of what was copied in this window made dirty again? Little headway because little was
- * copied is no reason to mirror: the destination is slow, or the bandwidth limited.
+ * Was half or more of what was copied in this window made dirty again? Little headway because
+ * little was copied is no reason to mirror: the destination is slow, or the bandwidth limited.
  */
 static bool stalled_window(struct bc_job *job, u64 dirty, u64 copied)
 {
