@@ -22,8 +22,8 @@
 #define MARK "osd_idle_ttl=61"
 /* The device is made by the kernel; waiting for udev would be in vain where there is none. */
 #define MAP_OPTIONS "noudev," MARK
-/* A cluster that does not answer keeps the kernel for a minute. */
-#define UNMAP_MS 5000
+/* A client of the image that has gone keeps the kernel for five seconds, a cluster that does not answer for a minute. */
+#define UNMAP_MS 10000
 
 /*
  * Devices that are there

@@ -64,8 +64,13 @@ mon_up() {
 	ceph-mon -i a > "$ceph/up.log" 2>&1 || fail "no monitor: $(head -n 20 "$ceph/up.log")"
 }
 
+# A monitor that has just begun and wants no cephx may refuse its first client.
 osd_up() {
-	ceph-osd -i 0 > "$ceph/up.log" 2>&1 || fail "no OSD: $(head -n 20 "$ceph/up.log")"
+	wait_for 30 osd_starts
+}
+
+osd_starts() {
+	ceph-osd -i 0 > "$ceph/up.log" 2>&1
 }
 
 # osd_down, mon_down: as by a power cut.

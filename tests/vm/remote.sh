@@ -2,11 +2,6 @@
 # What a disk of another machine must do as a destination, whatever the network's protocol. For t-ctl-*.sh, on top of ctl.sh: the
 # case has a device $vm on $src, $dev, and functions `sever` and `restore` for the connection.
 
-# answers DEVICE
-answers() {
-	dd if="$1" of=/dev/null bs=4k count=1 iflag=direct status=none 2> /dev/null
-}
-
 # remote_waits DEVICE: requests wait for a connection that was cut. Copied to, pivoted to, finished, aborted.
 remote_waits() {
 	check "cut mid-copy and restored: the guest does not notice, and the job goes on"

@@ -43,9 +43,6 @@ same() {
 recovered() {
 	blockcopy recover > /dev/null && none_mapped
 }
-is_blank() {
-	[ "$(rbd diff --format json "rbd/$1" 2> /dev/null)" = "[]" ]
-}
 no_rbd_runs() {
 	! pgrep -x rbd > /dev/null
 }
@@ -135,12 +132,13 @@ none_mapped || fail "left: $(ids)"
 same image
 
 check "or the job fails, when it was ready, where the cluster's options say so; aborted"
-echo "rbd default map options = osd_request_timeout=3" >> "$CEPH_CONF"
+echo "rbd default map options = osd_request_timeout=5" >> "$CEPH_CONF"
 start rbd:rbd/image --reuse-external --force --wait
 guest_on guest "$vm"
 osd_down
 wait_for 60 status_is "$vm" state failed
 osd_up
+wait_for 60 answers "/dev/rbd$(ids)"
 blockcopy resume "$vm"
 wait_for 60 status_is "$vm" state ready
 osd_down
@@ -157,30 +155,30 @@ same image
 check "killed while it attaches: recover leaves nothing, and the same command goes on"
 command -v strace > /dev/null || skip "no strace to kill the tool at a given call"
 # Without -f: what rbd does goes on.
-strace -q -o "$case_dir/strace" blockcopy start "$vm" rbd:rbd/killed --finish > /dev/null
+strace -q -o "$case_dir/strace" blockcopy start "$vm" rbd:rbd/killed > /dev/null
+blockcopy abort "$vm" > /dev/null
 tries=0
-for call in clone wait4 ioctl; do
+for call in clone wait4 openat ioctl; do
 	made=$(grep -c "^$call(" "$case_dir/strace") || true
 	for ((n = made; n > 0 && n > made - 4; n--)); do
 		rbd rm --no-progress rbd/killed 2> /dev/null || true
 		status=0
 		{ strace -q -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$n" \
-			blockcopy start "$vm" rbd:rbd/killed --finish > /dev/null 2>&1; } 2> /dev/null || status=$?
+			blockcopy start "$vm" rbd:rbd/killed > /dev/null 2>&1; } 2> /dev/null || status=$?
 		[ $status = 0 ] || tries=$((tries + 1))
 		serves "$vm"
 		wait_for 20 no_rbd_runs
 		blockcopy recover > "$case_dir/recovered" 2>&1
-		if is_job "$vm"; then
-			blockcopy abort "$vm" > /dev/null
-		else
+		if ! is_job "$vm"; then
 			none_mapped || fail "$call $n: left: $(ids): $(cat "$case_dir/recovered")"
-			! is_blank killed || start rbd:rbd/killed --finish
+			start rbd:rbd/killed
 		fi
+		blockcopy abort "$vm" > /dev/null
 		none_mapped || fail "$call $n: left: $(ids)"
 	done
 done
 echo "  killed $tries times"
-[ $tries -ge 8 ] || fail "killed only $tries times"
+[ $tries -ge 10 ] || fail "killed only $tries times"
 plain "$vm" "$src"
 
 check "without cephx"
