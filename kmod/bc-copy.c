@@ -35,7 +35,7 @@ static struct bc_copy *claim(struct bc_copier *c, unsigned long region, unsigned
 	c->cursor = region + nr;
 	/* Before the look at who is inside: those who leave look at it under the same lock. */
 	WRITE_ONCE(c->nr_claimed, c->nr_claimed + 1);
-	bc_mirror_claim(job, &copy->range, copy->start, copy->end);
+	bc_mirror_claim(job, &copy->range, BC_RANGE_COPY, copy->start, copy->end);
 	return copy;
 }
 

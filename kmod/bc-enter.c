@@ -47,6 +47,9 @@ enum bc_way bc_mirror_choose(struct bc_job *job, struct bio *bio)
 	if (ranges->nr[BC_RANGE_COPY] &&
 	    bc_range_find(ranges, BIT(BC_RANGE_COPY), io->start, end))
 		return BC_WAY_WAIT;
+	if (ranges->nr[BC_RANGE_COMPARE] &&
+	    bc_range_find(ranges, BIT(BC_RANGE_COMPARE), io->start, end))
+		return BC_WAY_WAIT;
 	/* It marks when it ends, and the copy is repeated. */
 	if (ranges->nr[BC_RANGE_IDLE] &&
 	    bc_range_find(ranges, BIT(BC_RANGE_IDLE), io->start, end))
@@ -67,12 +70,13 @@ enum bc_way bc_mirror_choose(struct bc_job *job, struct bio *bio)
 	return BC_WAY_MIRROR;
 }
 
-void bc_mirror_claim(struct bc_job *job, struct bc_range *range, u64 start, u64 end)
+void bc_mirror_claim(struct bc_job *job, struct bc_range *range, enum bc_range_kind kind, u64 start,
+		     u64 end)
 {
 	struct bc_mirrors *m = &job->mirrors;
 
 	spin_lock_irq(&m->lock);
-	bc_range_enter(&m->ranges, range, BC_RANGE_COPY, start, end);
+	bc_range_enter(&m->ranges, range, kind, start, end);
 	spin_unlock_irq(&m->lock);
 }
 

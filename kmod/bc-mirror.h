@@ -111,13 +111,14 @@ bool bc_mirror_has_error(struct bc_job *job);
 void bc_mirror_flush_failed(struct bc_job *job, blk_status_t status);
 
 /*
- * A copy claims its regions: no mirrored write enters any more. It may begin when
- * bc_mirror_claim_free(). One that meets a late write is to be withdrawn.
+ * A copy, or a comparison, claims its regions: no mirrored write enters any more. It may begin when
+ * the claim is free. One that meets a late write is to be withdrawn.
  *
- * Context: the copier's work.
+ * Context: the copier's work, or that of verify.
  */
 enum bc_claim { BC_CLAIM_FREE, BC_CLAIM_BUSY, BC_CLAIM_LATE };
-void bc_mirror_claim(struct bc_job *job, struct bc_range *range, u64 start, u64 end);
+void bc_mirror_claim(struct bc_job *job, struct bc_range *range, enum bc_range_kind kind, u64 start,
+		     u64 end);
 enum bc_claim bc_mirror_claim_state(struct bc_job *job, struct bc_range *range);
 void bc_mirror_unclaim(struct bc_job *job, struct bc_range *range);
 

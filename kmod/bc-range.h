@@ -6,6 +6,8 @@
  *			and the copy begins when those inside have left.
  *	BC_RANGE_IDLE	a copy that has begun, and that waits for its turn by a limit or after an
  *			error: writes to the source enter
+ *	BC_RANGE_COMPARE what verify reads when it was written to each time before: no mirrored
+ *			write enters, for a moment
  *	BC_RANGE_SOURCE	a guest write that goes to the source only and marks when it ends
  *	BC_RANGE_MIRROR	a guest write that goes to both legs
  *	BC_RANGE_LATE	a destination write, in whole regions, whose guest was acknowledged because
@@ -23,6 +25,7 @@
 enum bc_range_kind {
 	BC_RANGE_COPY,
 	BC_RANGE_IDLE,
+	BC_RANGE_COMPARE,
 	BC_RANGE_SOURCE,
 	BC_RANGE_MIRROR,
 	BC_RANGE_LATE,

@@ -14,6 +14,10 @@
 #define ROUND_PAUSE	(HZ / 5)
 #define LOOK_AGAIN	(HZ / 10)
 
+/* What is mirrored to all the time is claimed from that round on, for so long at most. */
+#define CLAIM_ROUND	2
+#define CLAIM_TIME	(HZ / 20 + 1)
+
 /* So many rounds in a row in which nothing was settled are enough. */
 #define BARREN_ROUNDS	16
 
@@ -82,7 +86,8 @@ static bool is_busy(struct bc_verify *v)
 			return true;
 	smp_rmb();	/* dirty before the tree: a copy is in there before its bits are cleared */
 	spin_lock_irq(&m->lock);
-	busy = bc_range_find(&m->ranges, ~0U, (u64)first << job->region_shift,
+	busy = bc_range_find(&m->ranges, (u32)~BIT(BC_RANGE_COMPARE),
+			     (u64)first << job->region_shift,
 			     (u64)(last + 1) << job->region_shift);
 	spin_unlock_irq(&m->lock);
 	return busy;
@@ -103,6 +108,32 @@ static void watch(struct bc_verify *v)
 	smp_mb();
 	if (is_busy(v))
 		WRITE_ONCE(v->touched, true);
+}
+
+/*
+ * Claims
+ */
+
+static void claim(struct bc_verify *v)
+{
+	struct bc_job *job = verify_job(v);
+
+	v->claimed = true;
+	v->claimed_until = jiffies + min(CLAIM_TIME, msecs_to_jiffies(READ_ONCE(job->args.write_timeout) / 4));
+	bc_mirror_claim(job, &v->range, BC_RANGE_COMPARE, (u64)first_region(v) << job->region_shift,
+			(u64)(last_region(v) + 1) << job->region_shift);
+}
+
+static void unclaim(struct bc_verify *v)
+{
+	if (v->claimed)
+		bc_mirror_unclaim(verify_job(v), &v->range);
+	v->claimed = false;
+}
+
+static bool claim_expired(struct bc_verify *v)
+{
+	return !time_before(jiffies, v->claimed_until);
 }
 
 /*
@@ -291,10 +322,61 @@ static void next_round(struct bc_verify *v)
 	kick_later(v, ROUND_PAUSE);
 }
 
+/* On to the next piece. */
+static bool piece_over(struct bc_verify *v)
+{
+	unclaim(v);
+	WRITE_ONCE(v->watching, false);
+	put_chunks(v);
+	v->step = BC_VERIFY_CHOOSE;
+	return true;
+}
+
+static bool read_piece(struct bc_verify *v)
+{
+	struct bc_job *job = verify_job(v);
+	unsigned int bytes = (v->end - v->start) << SECTOR_SHIFT, i;
+
+	if (!bc_copier_begin_read(&job->copier)) {
+		v->cursor = first_unit(v);
+		return piece_over(v);
+	}
+	bc_throttle_charge(&v->shared, bytes);
+	bc_throttle_charge(&v->own, bytes);
+	for (i = 0; i < ARRAY_SIZE(v->legs); i++)
+		v->legs[i].chunks = bc_pool_get(&v->memory.pools[i], bytes, BC_PIECE_BYTES);
+	watch(v);
+	v->step = BC_VERIFY_READ;
+	atomic_set(&v->reads, 2);
+	read_leg(&v->legs[0], &job->source);
+	read_leg(&v->legs[1], &job->destination);
+	return true;
+}
+
+/* Those that were there before leave. If one does not, the piece is left for another round. */
+static bool claimed(struct bc_verify *v)
+{
+	struct bc_job *job = verify_job(v);
+
+	switch (bc_mirror_claim_state(job, &v->range)) {
+	case BC_CLAIM_FREE:
+		if (equal_state(job))
+			return read_piece(v);
+		break;
+	case BC_CLAIM_BUSY:
+		if (claim_expired(v) || !equal_state(job))
+			break;
+		kick_later(v, 1);
+		return false;
+	case BC_CLAIM_LATE:
+		break;
+	}
+	return piece_over(v);
+}
+
 static bool choose(struct bc_verify *v)
 {
 	struct bc_job *job = verify_job(v);
-	unsigned int bytes, i;
 
 	if (is_over(v)) {
 		end(v, BC_VERIFY_STOPPED);
@@ -311,21 +393,10 @@ static bool choose(struct bc_verify *v)
 		next_round(v);
 		return false;
 	}
-	if (!bc_copier_begin_read(&job->copier)) {
-		v->cursor = first_unit(v);
-		kick_later(v, LOOK_AGAIN);
-		return false;
-	}
-	bytes = (v->end - v->start) << SECTOR_SHIFT;
-	bc_throttle_charge(&v->shared, bytes);
-	bc_throttle_charge(&v->own, bytes);
-	for (i = 0; i < ARRAY_SIZE(v->legs); i++)
-		v->legs[i].chunks = bc_pool_get(&v->memory.pools[i], bytes, BC_PIECE_BYTES);
-	watch(v);
-	v->step = BC_VERIFY_READ;
-	atomic_set(&v->reads, 2);
-	read_leg(&v->legs[0], &job->source);
-	read_leg(&v->legs[1], &job->destination);
+	if (v->round < CLAIM_ROUND || !READ_ONCE(job->mirrors.mirroring))
+		return read_piece(v);
+	claim(v);
+	v->step = BC_VERIFY_CLAIM;
 	return true;
 }
 
@@ -413,21 +484,13 @@ static bool unreadable(struct bc_verify *v)
 	return true;
 }
 
-/* On to the next piece. */
-static bool piece_over(struct bc_verify *v)
-{
-	WRITE_ONCE(v->watching, false);
-	put_chunks(v);
-	v->step = BC_VERIFY_CHOOSE;
-	return true;
-}
-
 static bool compare(struct bc_verify *v)
 {
 	struct bc_job *job = verify_job(v);
 	unsigned long unit;
 	bool differs = false;
 
+	unclaim(v);
 	if (unreadable(v))
 		return piece_over(v);
 	for (unit = first_unit(v); unit <= last_unit(v); unit++) {
@@ -536,6 +599,16 @@ static bool intended(struct bc_verify *v)
 	return piece_over(v);
 }
 
+/* Slow legs are not waited for by the guest. */
+static bool reading(struct bc_verify *v)
+{
+	if (v->claimed && claim_expired(v))
+		unclaim(v);
+	if (v->claimed)
+		kick_later(v, v->claimed_until - jiffies);
+	return false;
+}
+
 /*
  * The work
  */
@@ -546,9 +619,11 @@ static bool step(struct bc_verify *v)
 	switch (v->step) {
 	case BC_VERIFY_CHOOSE:
 		return choose(v);
+	case BC_VERIFY_CLAIM:
+		return claimed(v);
 	case BC_VERIFY_READ:
 		/* Pairs with the atomic_dec_and_test() in read_end(). */
-		return !atomic_read_acquire(&v->reads) && compare(v);
+		return atomic_read_acquire(&v->reads) ? reading(v) : compare(v);
 	case BC_VERIFY_TURN:
 		return turned(v);
 	case BC_VERIFY_INTENT:

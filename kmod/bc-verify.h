@@ -2,8 +2,8 @@
 /*
  * Message "verify": are the legs equal, while the guest writes?
  *
- * No guest write ever waits for it, and none is looked up in a table: a piece of up to 1 MiB is read
- * from both legs without a lock. What is equal is done with. What differs may only be a write, or a
+ * No guest write is looked up in a table for it: a piece of up to 1 MiB is read from both legs without
+ * a lock. What is equal is done with. What differs may only be a write, or a
  * copy, on its way; before it is reported it is proven that there was none while the legs were read:
  *
  *  1. Before the reads the regions of the piece are "watched": whoever marks them, or mirrors a
@@ -18,6 +18,10 @@
  *     by region, with those that are dirty. Copies begin only where something is dirty, so that
  *     steps 1 and 3 cover them.
  *
+ * What is mirrored to so often that each look fails would never be settled. In the third round it is
+ * claimed, as for a copy: writes there wait until one region was read, CLAIM_TIME at most. Nothing
+ * that is reported depends on that.
+ *
  * It ends when all is settled, or when nothing was for a number of rounds in a row: what is left is
  * dirty, or written to, all the time.
  */
@@ -31,6 +35,7 @@
 
 #include "bc-bitmap.h"
 #include "bc-pool.h"
+#include "bc-range.h"
 #include "bc-throttle.h"
 #include "blockcopy-abi.h"
 
@@ -51,6 +56,7 @@ extern const char *const bc_verify_state_names[BC_VERIFY_STATE_MAX];
 
 enum bc_verify_step {
 	BC_VERIFY_CHOOSE,
+	BC_VERIFY_CLAIM,		/* of what is written to each time */
 	BC_VERIFY_READ,
 	BC_VERIFY_TURN,
 	BC_VERIFY_INTENT,		/* of what is to be repaired: until it is durable */
@@ -103,6 +109,9 @@ struct bc_verify {
 	bool settled;			/* something was, in this round */
 	sector_t start;			/* the piece */
 	sector_t end;
+	bool claimed;			/* kept free from mirrored writes, until then at most */
+	unsigned long claimed_until;	/* jiffies */
+	struct bc_range range;
 	struct bc_verify_leg legs[2];
 	struct bc_throttle shared;	/* what the copier leaves of the job's limit */
 	struct bc_throttle own;

@@ -13,14 +13,14 @@ command -v fio > /dev/null || skip "fio is not installed"
 seconds=${BLOCKCOPY_VERIFY_SECONDS:-3}
 mib=16
 
-# Two traps. A write is there at once, and acknowledged a while later, when the other leg of a dm-mirror has it as well: it is a
-# difference, and nothing is dirty yet. And a read of the source comes later than that of the destination: what is mirrored in between
-# is a difference, and nothing is in flight any more.
+# Two traps. A read of the source comes later than that of the destination: what is mirrored in between is a difference, and nothing is
+# in flight any more. And, in background mode, a write is there at once, and acknowledged a while later, when the other leg of a
+# dm-mirror has it as well: it is a difference, and nothing is dirty yet.
 needs_target mirror delay
 null_disk fast $mib
 null_disk other $mib
 null_disk below $mib
-delay_on slow "$other" 0 30
+delay_on slow "$other" 0 0
 dm_new both "0 $(sectors "$fast") mirror core 2 1024 nosync 2 $fast 0 /dev/mapper/$slow 0"
 delay_on src "/dev/mapper/$both" 10 0
 src=/dev/mapper/$src
@@ -140,9 +140,12 @@ no_false "$seconds"
 wait_for 60 status_is "$disk" actively_synced 1
 
 check "no false difference, background"
+swap_table "$slow" "$(delay_table "$other" 0 30)"
 msg "$disk" set copy_mode background
 no_false "$seconds"
 load_off
+
+swap_table "$slow" "$(delay_table "$other" 0 0)"
 
 check "background, with a guest in the other half: twenty bits"
 wait_for 60 status_is "$disk" dirty_bytes 0
