@@ -496,12 +496,34 @@ void bc_job_close(struct bc_job *job)
 	flush_work(&job->tell);
 }
 
-void bc_job_keep_slab(struct bc_job *job)
-{
-	unsigned int pad = READ_ONCE(job->clone_pad);
+/*
+ * What drivers/md/dm-core.h keeps to itself: how far into the core's part of a clone its bio is. Were
+ * it another distance, a swap would take longer, and nothing else.
+ */
+struct core_clone {
+	unsigned short magic;
+	unsigned short flags;
+	unsigned int nr;
+	void *io;
+	void *ti;
+	unsigned int *len;
+	sector_t sector;
+	struct bio bio;
+};
 
-	if (pad && !job->clones.bio_slab && bioset_init(&job->clones, 1, pad, 0))
-		DMDEBUG("%s: no memory to keep a slab", job->name);
+void bc_job_keep_slabs(struct bc_job *job)
+{
+	/* Of first clones, which are part of the core's request: as seen. And of others. */
+	unsigned int pads[] = {
+		READ_ONCE(job->clone_pad),
+		round_up(sizeof(struct bc_io), __alignof__(struct core_clone)) +
+			offsetof(struct core_clone, bio),
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(pads); i++)
+		if (pads[0] && !job->clones[i].bio_slab && bioset_init(&job->clones[i], 1, pads[i], 0))
+			DMDEBUG("%s: no memory to keep a slab", job->name);
 }
 
 void bc_job_destroy(struct bc_job *job)
@@ -526,7 +548,8 @@ void bc_job_destroy(struct bc_job *job)
 	if (job->wq)
 		destroy_workqueue(job->wq);
 	bc_bitmap_exit(&job->dirty);
-	bioset_exit(&job->clones);
+	bioset_exit(&job->clones[0]);
+	bioset_exit(&job->clones[1]);
 	free_percpu(job->guest_nr);
 	bc_job_close(job);
 	if (job->destination_file)

@@ -316,7 +316,7 @@ struct bc_job {
 	struct bc_verify verify;
 
 	unsigned int clone_pad;		/* front_pad of the pool that the core's clones are from */
-	struct bio_set clones;		/* see bc_job_keep_slab() */
+	struct bio_set clones[2];	/* see bc_job_keep_slabs() */
 	struct dm_table *table;		/* for as long as ti is there, and tell may run */
 	struct work_struct tell;	/* wakes those who wait for events */
 	struct file *destination_file;	/* open for as long as its bios may be in flight */
@@ -365,13 +365,13 @@ void bc_job_recovered(struct bc_job *job);
 void bc_job_dirty_all(struct bc_job *job);
 
 /*
- * A swap of tables frees the old one's pool of clones while I/O is held. When that was the last of
- * its size its slab goes too, which takes grace periods: 30 ms. Keep that slab until dtr, which
+ * A swap of tables frees the old one's two pools of clones while I/O is held. When one was the last
+ * of its size its slab goes too, which takes grace periods: 30 ms. Keep those slabs until dtr, which
  * comes after the resume.
  *
  * Context: presuspend, the guest still runs. Without memory for it the swap takes longer.
  */
-void bc_job_keep_slab(struct bc_job *job);
+void bc_job_keep_slabs(struct bc_job *job);
 
 /* Its metadata says that it has pivoted. Context: preresume, before it is live. */
 void bc_job_set_pivoted(struct bc_job *job);

@@ -79,7 +79,7 @@ static void blockcopy_presuspend(struct dm_target *ti)
 {
 	struct bc_job *job = ti->private;
 
-	bc_job_keep_slab(job);
+	bc_job_keep_slabs(job);
 	/* In this order: no completion can begin once the copier is stopped. */
 	WRITE_ONCE(job->copier.stopped, true);
 	bc_complete_cancel(job, BC_READY, BC_ERROR_SUSPENDED);
