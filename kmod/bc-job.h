@@ -30,8 +30,8 @@
  *   meta->lock		spinlock: guest writes that wait for their intent; process context
  *
  * Without a lock: the bitmap (bc-bitmap.h), job->writes (two percpu_refs), and everything of the
- * copier and of verify, which one work item each owns. Fields that one side writes and others only show are read with
- * READ_ONCE().
+ * copier and of verify, which one work item each owns. Fields that one side writes and others only
+ * show are read with READ_ONCE().
  */
 #ifndef BC_JOB_H
 #define BC_JOB_H
