@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: verify meets a suspend, the end of a job, limits, unreadable and hung destinations, regions of each size, metadata
 # kernels: 6.1 6.12 uml uml-debug
-# check: uml-debug
+# check: uml
 # tier: full
 # timeout: 300
 # shellcheck source=cases.sh disable=SC2154
