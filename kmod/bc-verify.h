@@ -2,9 +2,9 @@
 /*
  * Message "verify": are the legs equal, while the guest writes?
  *
- * No guest write is looked up in a table for it: a piece of up to 1 MiB is read from both legs without
- * a lock. What is equal is done with. What differs may only be a write, or a
- * copy, on its way; before it is reported it is proven that there was none while the legs were read:
+ * A piece of up to 1 MiB is read from both legs without a lock, and no guest write waits for that.
+ * What is equal is done with. What differs may only be a write, or a copy, on its way; before it is
+ * reported it is proven that there was none while the legs were read:
  *
  *  1. Before the reads the regions of the piece are "watched": whoever marks them, or mirrors a
  *     write to them, "touches" the watch. Those that are dirty then, or that are in the tree of
@@ -18,9 +18,9 @@
  *     by region, with those that are dirty. Copies begin only where something is dirty, so that
  *     steps 1 and 3 cover them.
  *
- * What is mirrored to so often that each look fails would never be settled. In the third round it is
- * claimed, as for a copy: writes there wait until one region was read, CLAIM_TIME at most. Nothing
- * that is reported depends on that.
+ * What is mirrored to so often that each look fails would never be settled. In the third round it
+ * is claimed, as for a copy: writes there wait until one region was read, CLAIM_TIME at most.
+ * Nothing that is reported depends on that.
  *
  * It ends when all is settled, or when nothing was for a number of rounds in a row: what is left is
  * dirty, or written to, all the time.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: verify meets a suspend, the end of a job, limits, unreadable and hung destinations, regions of each size, metadata
 # kernels: 6.1 6.12 uml uml-debug
-# check: uml-debug
+# check: uml
 # tier: full
 # timeout: 300
 # shellcheck source=cases.sh disable=SC2154
@@ -29,7 +29,7 @@ over() {
 verify() {
 	msg "$disk" verify "$@"
 	wait_for 60 over
-	expect_status "$disk" verify done
+	expect_status "$disk" verify "done"
 }
 
 # spoil SECTOR: at the destination, behind its back
@@ -153,7 +153,7 @@ stop_job "$disk" "$src"
 check "a pivot under a verify that has much to look at again"
 start copy_mode background
 guest_on guest "$disk" -t 8
-msg "$disk" verify repair bandwidth 4194304
+msg "$disk" verify repair bandwidth 65536
 wait_for 20 status_above "$disk" verify_bytes 0
 complete "$disk" 5000 || fail "not pivoted: $(status_value "$disk" error)"
 wait_for 20 over

@@ -73,7 +73,7 @@ over() {
 verify() {
 	msg "$disk" verify "$@"
 	wait_for 60 over
-	expect_status "$disk" verify done
+	expect_status "$disk" verify "done"
 	msg "$disk" verify ranges | sort -n > "$case_dir/found"
 }
 
