@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: JSON, monitor, progress, wait, time-outs and interrupts of the tool
 # kernels: 6.1 6.12 uml uml-debug
-# check: 6.1 6.12 uml-debug
+# check: 6.12 uml-debug
 # tier: core
 # timeout: 600
 # shellcheck source=ctl.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: write-blocking: the legs are equal though writes overlap, and though their data changes meanwhile
 # kernels: 6.1 6.12 uml-debug uml
-# check: uml uml-debug
+# check: uml-debug
 # tier: full
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: errors of destination and source: the guest does not notice, and a repaired job becomes ready
 # kernels: 6.1 6.12 uml-debug
-# check: 6.1 6.12 uml-debug
+# check: 6.12 uml-debug
 # tier: core
 # timeout: 240
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a destination that hangs: the guest waits no longer than write_timeout, abort is at once, nothing is lost when it comes back
 # kernels: 6.1 6.12 uml-debug uml
-# check: 6.1 6.12 uml-debug
+# check: 6.12 uml-debug
 # tier: core
 # timeout: 300
 # shellcheck source=cases.sh disable=SC2154

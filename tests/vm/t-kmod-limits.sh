@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the queue limits of the device stay as they were when a job begins; NOWAIT and polled requests
 # kernels: 6.1 6.12 uml-debug
-# check: 6.1 6.12 uml-debug
+# check: 6.12 uml-debug
 # tier: core
 # timeout: 120
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: what a write marks, region by region; what arrives at the source is one request
 # kernels: 6.1 6.12 uml-debug
-# check: 6.1 6.12 uml-debug
+# check: 6.12 uml-debug
 # tier: core
 # timeout: 180
 # shellcheck source=cases.sh disable=SC2154

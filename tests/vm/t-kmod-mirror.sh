@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: write-blocking mode: both legs get every write, at READY they are equal, READY stays
 # kernels: 6.1 6.12 uml-debug uml
-# check: 6.1 6.12 uml-debug
+# check: 6.12 uml-debug
 # tier: core
 # timeout: 180
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a write while its region is copied: copied again, and never by two copies at once
 # kernels: 6.1 6.12 uml-debug uml
-# check: uml uml-debug
+# check: uml-debug
 # tier: full
 # timeout: 120
 # shellcheck source=cases.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: the command with --metadata: a job goes on after it was lost, and nothing that is stale is believed
 # kernels: 6.1 6.12 uml uml-debug
-# check: 6.1 6.12 uml
+# check: 6.12 uml
 # tier: full
 # timeout: 300
 # shellcheck source=ctl.sh disable=SC2154

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a job with metadata, cut off at any moment, goes on with what may differ, and ends with equal legs
 # kernels: 6.1 6.12 uml uml-debug
-# check: uml uml-debug
+# check: uml
 # tier: full
 # timeout: 600
 #

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: what metadata saves: a copy that was lost in the middle, and one that is finished again after some writes
 # kernels: 6.1 6.12 uml uml-debug
-# check: uml 6.12
+# check: uml
 # tier: full
 # timeout: 300
 #

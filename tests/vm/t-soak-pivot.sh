@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # description: pivots in a row under writers that verify, to and fro between two disks, the old one overwritten each time
 # kernels: 6.1 6.12 uml uml-debug
-# check: uml uml-debug
+# check: uml-debug
 # tier: core
 # timeout: 900
 # mem: 1G
