@@ -43,7 +43,8 @@ restore() {
 
 # This one.
 echo "InitiatorName=$iqn-initiator" > /etc/iscsi/initiatorname.iscsi
-iscsid -f > "$case_dir/iscsid" 2>&1 &
+# It ends its whole process group with itself.
+setsid iscsid -f > "$case_dir/iscsid" 2>&1 &
 iscsid=$!
 # login SECONDS: requests wait so long for a connection that is cut; $there is the disk.
 login() {
