@@ -33,10 +33,20 @@ bio fill "$fast" 0 ${mib}m 1
 # load_on [FIO-OPTION...]: writes of different lengths to the begin of regions, all over the device, that overlap. The last 8 KiB of
 # each region are left alone.
 load_on() {
+	local before
+	before=$(writes_ended)
 	fio --name=load --filename="$dev" --rw=randwrite --bsrange=4k-56k --blockalign=64k --norandommap --ioengine=libaio \
 		--iodepth=8 --direct=1 --size=${mib}m --time_based --runtime=3600 "$@" > "$case_dir/fio" 2>&1 &
 	load=$!
-	wait_for 20 in_flight "$disk" 1
+	wait_for 20 writes_since "$before"
+}
+writes_ended() {
+	local counters
+	read -ra counters < "/sys/dev/block/$(devno "$dev")/stat"
+	echo "${counters[4]}"
+}
+writes_since() {
+	[ "$(writes_ended)" -gt "$1" ]
 }
 
 # load_off: nobody has disturbed it.
