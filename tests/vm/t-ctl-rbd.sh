@@ -160,7 +160,7 @@ blockcopy abort "$vm" > /dev/null
 tries=0
 for call in clone wait4 openat ioctl; do
 	made=$(grep -c "^$call(" "$case_dir/strace") || true
-	for ((n = made; n > 0 && n > made - 4; n--)); do
+	for ((n = made; n > 0 && n > made - 2; n--)); do
 		rbd rm --no-progress rbd/killed 2> /dev/null || true
 		status=0
 		{ strace -q -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$n" \
@@ -178,7 +178,7 @@ for call in clone wait4 openat ioctl; do
 	done
 done
 echo "  killed $tries times"
-[ $tries -ge 10 ] || fail "killed only $tries times"
+[ $tries -ge 6 ] || fail "killed only $tries times"
 plain "$vm" "$src"
 
 check "without cephx"
