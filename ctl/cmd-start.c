@@ -80,6 +80,9 @@ int fill_options(struct ctl *c, struct blockcopy_options *o)
 		r = complain(BLOCKCOPY_USAGE, "--raw and --format %s exclude each other", opt->format);
 	else if (!r && opt->raw && blockcopy_options_set_format(o, "raw") < 0)
 		r = complain(BLOCKCOPY_FAILED, "out of memory");
+	if (!r && opt->target_is_zero && opt->sync && strcmp(opt->sync, "full"))
+		r = complain(BLOCKCOPY_USAGE, "--target-is-zero and --sync %s exclude each other", opt->sync);
+	blockcopy_options_set_target_is_zero(o, opt->target_is_zero);
 	blockcopy_options_set_force(o, opt->force);
 	blockcopy_options_set_reuse_external(o, opt->reuse_external);
 	blockcopy_options_set_blockdev(o, opt->blockdev);

@@ -137,6 +137,12 @@ static int parse_on_target_error(struct bc_args *args, const char *word, char **
 	return 0;
 }
 
+static int parse_target_is_zero(struct bc_args *args, const char *word, char **error)
+{
+	args->target_is_zero = true;
+	return 0;
+}
+
 static int parse_paused(struct bc_args *args, const char *word, char **error)
 {
 	args->paused = true;
@@ -175,6 +181,7 @@ static const struct {
 	{ "detect_zeroes",	true,	false,	parse_detect_zeroes },
 	{ "on_source_error",	true,	true,	parse_on_source_error },
 	{ "on_target_error",	true,	true,	parse_on_target_error },
+	{ "target_is_zero",	false,	false,	parse_target_is_zero },
 	{ "paused",		false,	false,	parse_paused },
 	{ "pivoted",		false,	false,	parse_pivoted },
 	{ "finished",		false,	false,	parse_finished },
@@ -225,6 +232,10 @@ static int parse_keywords(struct bc_args *args, unsigned int argc, char **argv, 
 	}
 	if (args->sync == BC_SYNC_BITMAP && !args->metadata) {
 		*error = "sync bitmap: need metadata";
+		return -EINVAL;
+	}
+	if (args->target_is_zero && args->sync != BC_SYNC_FULL) {
+		*error = "target_is_zero: need sync full";
 		return -EINVAL;
 	}
 	return 0;
@@ -313,6 +324,10 @@ unsigned int bc_args_format(const struct bc_args *args, char *buf, unsigned int 
 		n += scnprintf(words + n, sizeof(words) - n, " detect_zeroes %s",
 			       detect_zeroes_names[args->detect_zeroes]);
 		nr += 2;
+	}
+	if (args->target_is_zero) {
+		n += scnprintf(words + n, sizeof(words) - n, " target_is_zero");
+		nr++;
 	}
 	if (args->paused) {
 		n += scnprintf(words + n, sizeof(words) - n, " paused");

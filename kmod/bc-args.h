@@ -51,6 +51,7 @@ struct bc_args {
 	u32 write_timeout;		/* milliseconds */
 	enum bc_policy on_source_error;
 	enum bc_policy on_target_error;
+	bool target_is_zero;
 	bool paused;
 	bool pivoted;
 	bool finished;

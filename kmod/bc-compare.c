@@ -136,6 +136,13 @@ static void note_range(struct bc_verify *v, sector_t start, sector_t sectors)
 		v->memory.ranges[v->nr_ranges++] = (struct bc_verify_range) { start, sectors };
 }
 
+/* It is copied again, also where it was taken for zero there. */
+static void repair(struct bc_job *job, sector_t start, sector_t sectors)
+{
+	bc_zero_forget(job, start, sectors);
+	bc_io_mark(job, start, sectors);
+}
+
 static void report_unit(struct bc_verify *v, unsigned long unit)
 {
 	struct bc_job *job = bc_verify_job(v);
@@ -151,7 +158,7 @@ static void report_unit(struct bc_verify *v, unsigned long unit)
 			     (unsigned long long)start, (unsigned long long)(next - start));
 		note_range(v, start, next - start);
 		if (v->repair)
-			bc_io_mark(job, start, next - start);
+			repair(job, start, next - start);
 	}
 	settle(v, unit, &v->compared_bytes);
 }

@@ -200,6 +200,7 @@ void bc_job_dirty_all(struct bc_job *job)
 {
 	unsigned long slice = 1UL << 20, nbits = job->dirty.nbits, first;
 
+	bc_zero_forget(job, 0, job->len);
 	for (first = 0; first < nbits; first += slice) {
 		bc_bitmap_mark(&job->dirty, first, min(first + slice, nbits) - 1);
 		cond_resched();
@@ -311,6 +312,9 @@ void bc_job_args(struct bc_job *job, struct bc_args *ret)
 		if (READ_ONCE(job->meta->state) == BC_META_OK)
 			ret->sync = BC_SYNC_BITMAP;
 	}
+	/* Nor what is there by now. */
+	ret->target_is_zero = job->args.target_is_zero && !READ_ONCE(job->zero_written) &&
+			      ret->sync == BC_SYNC_FULL && !ret->pivoted && !ret->finished;
 }
 
 /*
@@ -444,6 +448,13 @@ static int allocate(struct dm_target *ti, struct bc_job *job)
 	if (!job->guest_nr)
 		return -ENOMEM;
 	r = bc_bitmap_init(&job->dirty, regions, dirty);
+	if (!r && job->args.target_is_zero) {
+		job->zero = kvcalloc(BITS_TO_LONGS(regions), sizeof(*job->zero), GFP_KERNEL);
+		if (job->zero)
+			memset(job->zero, 0xff, BITS_TO_LONGS(regions) * sizeof(*job->zero));
+		else
+			r = -ENOMEM;
+	}
 	if (!r)
 		r = bc_copier_init(&job->copier, job);
 	if (!r)
@@ -548,6 +559,7 @@ void bc_job_destroy(struct bc_job *job)
 	if (job->wq)
 		destroy_workqueue(job->wq);
 	bc_bitmap_exit(&job->dirty);
+	kvfree(job->zero);
 	bioset_exit(&job->clones[0]);
 	bioset_exit(&job->clones[1]);
 	free_percpu(job->guest_nr);

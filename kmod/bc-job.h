@@ -294,6 +294,8 @@ struct bc_job {
 	bool guest_turn;		/* the copier waits until one ends */
 	int __percpu *guest_nr;		/* requests in flight: the sum */
 	struct bc_bitmap dirty;
+	unsigned long *zero;		/* target_is_zero: regions not written there; else NULL */
+	bool zero_written;		/* some were */
 	atomic64_t dirtied_bytes;
 	atomic_t flush_failures;	/* of the destination, whoever had asked */
 	struct bc_hold hold;
@@ -416,6 +418,14 @@ void bc_io_release(struct bc_job *job, struct bio *bio);
 
 /* Send one that waited for its intent on its way; as above, writes may be held by now. */
 void bc_io_admitted(struct bc_job *job, struct bio *bio);
+
+/* bc-piece.c */
+
+/*
+ * These sectors of the destination may not read as zeroes any more. Context: any; before a write
+ * there is sent, and while nothing is copied there.
+ */
+void bc_zero_forget(struct bc_job *job, sector_t start, sector_t sectors);
 
 /* bc-copier.c */
 int bc_copier_init(struct bc_copier *c, struct bc_job *job);

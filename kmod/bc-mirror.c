@@ -285,6 +285,7 @@ void bc_mirror_start(struct bc_mirror *mirror, struct bc_job *job, struct bio *g
 	struct bc_mirrors *m = &job->mirrors;
 
 	prepare(mirror, job, guest);
+	bc_zero_forget(job, mirror->start, mirror->sectors);
 	spin_lock_irq(&m->lock);
 	list_add_tail(&mirror->young, &m->young);
 	list_add_tail(&mirror->to_send, &m->to_send);

@@ -105,22 +105,62 @@ static bool piece_is_zero(struct bc_piece *piece)
 	return true;
 }
 
+void bc_zero_forget(struct bc_job *job, sector_t start, sector_t sectors)
+{
+	unsigned long region = start >> job->region_shift;
+	unsigned long last = (start + sectors - 1) >> job->region_shift;
+
+	if (!job->zero || !sectors)
+		return;
+	WRITE_ONCE(job->zero_written, true);
+	for (; region <= last; region++)
+		if (test_bit(region, job->zero))
+			clear_bit(region, job->zero);
+}
+
+/* Is there nothing but zeroes at the destination, as was promised, and written by nobody since? */
+static bool is_zero_there(struct bc_job *job, const struct bc_piece *piece)
+{
+	unsigned long region = piece->start >> job->region_shift;
+	unsigned long last = (piece->start + piece->sectors - 1) >> job->region_shift;
+
+	if (!job->zero)
+		return false;
+	for (; region <= last; region++)
+		if (!test_bit(region, job->zero))
+			return false;
+	return true;
+}
+
+static void zeroed(struct bc_copier *c, const struct bc_piece *piece)
+{
+	bc_account(&c->zeroed_bytes, c->zeroed_bytes + ((u64)piece->sectors << SECTOR_SHIFT));
+}
+
 static void piece_write(struct bc_copier *c, struct bc_piece *piece)
 {
 	struct bc_job *job = bc_copier_job(c);
 	enum bc_detect_zeroes detect = job->args.detect_zeroes;
+	bool zero_there = is_zero_there(job, piece);
+	bool zeroes_work = detect != BC_DETECT_ZEROES_OFF && READ_ONCE(c->zeroes_work);
 
 	if (READ_ONCE(c->stopped)) {
 		piece->copy->error = -EINTR;
 		piece_end(c, piece);
 		return;
 	}
-	if (detect != BC_DETECT_ZEROES_OFF && READ_ONCE(c->zeroes_work) && piece_is_zero(piece)) {
+	if ((zero_there || zeroes_work) && piece_is_zero(piece)) {
+		if (zero_there) {
+			zeroed(c, piece);
+			piece_end(c, piece);
+			return;
+		}
 		piece->stage = BC_PIECE_ZERO;
 		piece_submit(piece, &job->destination, REQ_OP_WRITE_ZEROES |
 			     (detect == BC_DETECT_ZEROES_ON ? REQ_NOUNMAP : 0));
 		return;
 	}
+	bc_zero_forget(job, piece->start, piece->sectors);
 	piece->stage = BC_PIECE_WRITE;
 	piece_submit(piece, &job->destination, REQ_OP_WRITE);
 }
@@ -158,8 +198,7 @@ void bc_piece_advance(struct bc_copier *c, struct bc_piece *piece)
 		piece_write(c, piece);
 	} else {
 		if (piece->stage == BC_PIECE_ZERO)
-			bc_account(&c->zeroed_bytes,
-				   c->zeroed_bytes + ((u64)piece->sectors << SECTOR_SHIFT));
+			zeroed(c, piece);
 		piece_end(c, piece);
 	}
 }

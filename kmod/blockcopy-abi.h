@@ -30,6 +30,9 @@
  *	buf_size <bytes>		most bytes in flight between the legs
  *	detect_zeroes off|on|unmap	write what reads as zeroes as data | as WRITE_ZEROES | as
  *					WRITE_ZEROES that may deallocate (the default)
+ *	target_is_zero			the destination reads as zeroes: what is zero at the source
+ *					is not written there; with sync full. The line that status
+ *					prints has it until something was written
  *	on_source_error report|ignore|enospc|stop
  *					what a read error of the copier does: the job fails (the
  *					default) | it is tried again, ever more slowly | as report,
@@ -94,7 +97,7 @@
  *	copied_bytes		bytes copied since the table became live, those of a region copied
  *				twice counted twice
  *	dirtied_bytes		bytes of regions that guest writes made dirty since then
- *	zeroed_bytes		bytes of copied_bytes that were sent as WRITE_ZEROES
+ *	zeroed_bytes		bytes of copied_bytes that were sent as WRITE_ZEROES, or not sent
  *	rate			bytes per second copied lately
  *	bandwidth		the limit in force, bytes per second, 0 is none
  *	buf_size		the limit in force, bytes

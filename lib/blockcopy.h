@@ -151,6 +151,11 @@ int blockcopy_options_set_sync(struct blockcopy_options *o, const char *word);
 /* How zeroes are written: "off", as data; "on", by write-zeroes; "unmap", the default: they may deallocate. */
 int blockcopy_options_set_detect_zeroes(struct blockcopy_options *o, const char *word);
 /*
+ * The destination reads as zeroes everywhere: what is zero at the source is not written there. Some places
+ * are looked at before the job begins. Not with "@sync" none or bitmap.
+ */
+void blockcopy_options_set_target_is_zero(struct blockcopy_options *o, bool zero);
+/*
  * Keep what may differ on that device (a path or tag), so that the job can go on after a crash. It
  * is formatted for the job, but for "bitmap".
  */

@@ -228,6 +228,11 @@ int blockcopy_options_set_detect_zeroes(struct blockcopy_options *o, const char 
 	return set_word(&o->args.detect_zeroes, word, allowed);
 }
 
+void blockcopy_options_set_target_is_zero(struct blockcopy_options *o, bool zero)
+{
+	o->args.target_is_zero = zero;
+}
+
 void blockcopy_options_set_paused(struct blockcopy_options *o, bool paused)
 {
 	o->args.paused = paused;

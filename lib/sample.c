@@ -175,3 +175,45 @@ int bcl_sample_check(struct blockcopy *bc, const struct bcl_sampled *what)
 			what->metadata, s.compared);
 	return r < 0 ? r : 0;
 }
+
+static bool all_zero(const char *buf, size_t n)
+{
+	return !*buf && !memcmp(buf, buf + 1, n - 1);
+}
+
+int bcl_sample_zero(struct blockcopy *bc, const char *path, uint64_t len)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	_cleanup_free_ void *buf = NULL;
+	uint64_t random[STRATA] = {}, each = len / STRATA, places[STRATA + 3], at;
+
+	if (fd < 0)
+		return bcl_fail(bc, BLOCKCOPY_FAILED, -errno, "%s: cannot open it to look for zeroes: %s", path,
+				strerror(errno));
+	if (posix_memalign(&buf, BC_FORMAT_BLOCK_SIZE, WINDOW)) {
+		buf = NULL;
+		return bcl_oom(bc);
+	}
+	(void)!getrandom(random, sizeof(random), 0);
+	for (int i = 0; i < STRATA; i++)
+		places[i] = i * each + random[i] % (each ?: 1);
+	places[STRATA] = 0;
+	places[STRATA + 1] = WINDOW;
+	places[STRATA + 2] = len - 1;
+	for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+		ssize_t n;
+
+		at = places[i] - places[i] % WINDOW;
+		if (at >= len)
+			continue;
+		n = pread(fd, buf, len - at < WINDOW ? len - at : WINDOW, at);
+		if (n <= 0)
+			return bcl_fail(bc, BLOCKCOPY_FAILED, n < 0 ? -errno : -EIO,
+					"%s: cannot be read at byte %" PRIu64, path, at);
+		if (!all_zero(buf, n))
+			return bcl_fail(bc, BLOCKCOPY_REFUSED, -ENOTEMPTY,
+					"%s: found data within 64 KiB of byte %" PRIu64 ", needed zeroes "
+					"everywhere (start without --target-is-zero)", path, at);
+	}
+	return 0;
+}

@@ -20,4 +20,10 @@ struct bcl_sampled {
  */
 int bcl_sample_check(struct blockcopy *bc, const struct bcl_sampled *what);
 
+/*
+ * Does the block device "@path" read as zeroes, at its head, at byte "@len" - 1, and in 64 places
+ * between? Return: 0, -ENOTEMPTY if not (BLOCKCOPY_REFUSED), another -errno if it cannot be read.
+ */
+int bcl_sample_zero(struct blockcopy *bc, const char *path, uint64_t len);
+
 #endif /* BCL_SAMPLE_H */

@@ -237,6 +237,7 @@ int bcl_args_overlay(struct bcl_args *a, const struct bcl_args *from)
 		a->write_timeout_set = true;
 		a->write_timeout = from->write_timeout;
 	}
+	a->target_is_zero = from->target_is_zero;
 	a->paused = from->paused;
 	a->finished = from->finished;
 	if (replace_word(&a->copy_mode, from->copy_mode) < 0 ||
@@ -331,6 +332,7 @@ static int parse_arg(struct cursor *c, const char *name, struct bcl_args *a)
 		const char *name;
 		bool *to;
 	} flags[] = {
+		{ "target_is_zero", &a->target_is_zero },
 		{ "paused", &a->paused },
 		{ "pivoted", &a->pivoted },
 		{ "finished", &a->finished },
@@ -454,6 +456,10 @@ int bcl_args_format(const struct bcl_args *a, char **ret_params)
 			fprintf(f, " %s %" PRIu64, numbers[i].name, numbers[i].value);
 			count += 2;
 		}
+	if (a->target_is_zero) {
+		fputs(" target_is_zero", f);
+		count++;
+	}
 	if (a->paused) {
 		fputs(" paused", f);
 		count++;

@@ -67,6 +67,7 @@ struct bcl_args {
 	uint64_t buf_size;
 	bool write_timeout_set;
 	uint64_t write_timeout;		/* ms */
+	bool target_is_zero;
 	bool paused;
 	bool pivoted;
 	bool finished;
@@ -75,7 +76,7 @@ struct bcl_args {
 
 void bcl_args_done(struct bcl_args *a);
 /*
- * What is set in "@from" but for devices and regions, over what is in "@a"; paused and finished in any
+ * What is set in "@from" but for devices and regions, over what is in "@a"; flags in any
  * case. Return: 0, -ENOMEM.
  */
 int bcl_args_overlay(struct bcl_args *a, const struct bcl_args *from);

@@ -52,6 +52,7 @@ static void assert_same(const struct bc_args *a, const struct bc_args *b, const 
 {
 	ck_assert_msg(a->region_sectors == b->region_sectors && a->copy_mode == b->copy_mode &&
 		      a->sync == b->sync && a->detect_zeroes == b->detect_zeroes &&
+		      a->target_is_zero == b->target_is_zero &&
 		      a->bandwidth == b->bandwidth && a->buf_size == b->buf_size &&
 		      a->write_timeout == b->write_timeout &&
 		      a->on_source_error == b->on_source_error &&
@@ -142,6 +143,10 @@ START_TEST(each_argument)
 	ck_assert_uint_eq(parse_good("8 2 write_timeout 10").write_timeout, 10);
 	ck_assert_uint_eq(parse_good("8 2 write_timeout 1001").write_timeout, 1001);
 	ck_assert_uint_eq(parse_good("8 2 write_timeout 60000").write_timeout, 60000);
+
+	ck_assert(!args.target_is_zero);
+	ck_assert(parse_good("8 1 target_is_zero").target_is_zero);
+	ck_assert(parse_good("8 3 sync full target_is_zero").target_is_zero);
 
 	args = parse_good("8 1 paused");
 	ck_assert(args.paused && !args.pivoted && !args.finished);
@@ -247,6 +252,9 @@ static const struct {
 	{ "8 2 on_target_error paused",		"on_target_error" },
 	{ "8 2 pivoted finished",		"exclude" },
 	{ "8 2 finished pivoted",		"exclude" },
+	{ "8 3 target_is_zero sync none",	"sync full" },
+	{ "8 5 sync bitmap metadata a target_is_zero", "sync full" },
+	{ "8 2 target_is_zero target_is_zero",	"twice" },
 };
 
 START_TEST(refused)
@@ -314,6 +322,7 @@ START_TEST(round_trip)
 			.write_timeout = timeouts[n / 3 % ARRAY_SIZE(timeouts)],
 			.on_source_error = n / 5 % BC_POLICY_MAX,
 			.on_target_error = n / 7 % BC_POLICY_MAX,
+			.target_is_zero = sync == BC_SYNC_FULL && n % 3 == 1,
 			.paused = paused,
 			.pivoted = end == 1,
 			.finished = end == 2,
