@@ -508,8 +508,8 @@ void bc_job_close(struct bc_job *job)
 }
 
 /*
- * What drivers/md/dm-core.h keeps to itself: how far into the core's part of a clone its bio is. Were
- * it another distance, a swap would take longer, and nothing else.
+ * What drivers/md/dm-core.h keeps to itself: how far into the core's part of a clone its bio is.
+ * Were it another distance, a swap would take longer, and nothing else.
  */
 struct core_clone {
 	unsigned short magic;
@@ -533,7 +533,8 @@ void bc_job_keep_slabs(struct bc_job *job)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(pads); i++)
-		if (pads[0] && !job->clones[i].bio_slab && bioset_init(&job->clones[i], 1, pads[i], 0))
+		if (pads[0] && !job->clones[i].bio_slab &&
+		    bioset_init(&job->clones[i], 1, pads[i], 0))
 			DMDEBUG("%s: no memory to keep a slab", job->name);
 }
 

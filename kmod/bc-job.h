@@ -367,9 +367,9 @@ void bc_job_recovered(struct bc_job *job);
 void bc_job_dirty_all(struct bc_job *job);
 
 /*
- * A swap of tables frees the old one's two pools of clones while I/O is held. When one was the last
- * of its size its slab goes too, which takes grace periods: 30 ms. Keep those slabs until dtr, which
- * comes after the resume.
+ * A swap of tables frees the old one's two pools of clones while I/O is held. When one was the
+ * last of its size its slab goes too, which takes grace periods: 30 ms. Keep those slabs until dtr,
+ * which comes after the resume.
  *
  * Context: presuspend, the guest still runs. Without memory for it the swap takes longer.
  */
