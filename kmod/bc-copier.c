@@ -154,7 +154,7 @@ static bool guest_has_turn(struct bc_copier *c)
 	}
 	WRITE_ONCE(job->guest_turn, false);
 	c->turn_until = 0;
-	c->turn_bytes = bc_copier_busy_bytes(job) / 2;
+	c->turn_bytes = BC_BUSY_PIECE_SECTORS << SECTOR_SHIFT;
 	return false;
 }
 

@@ -67,15 +67,16 @@
 
 /*
  * Beside a guest that is at work the copier keeps the queues of both devices short, as whatever it
- * has there stands before the guest's next request: a small share of buf_size, in small pieces. And
- * it takes turns: after half of that a request of the guest has to end, if there is one, before
- * more is read, but it waits no longer than this. Short queues alone would not do. The copier has
- * the next piece ready when one ends, and devices and block layer that serve who comes first, or
- * who is near, would serve it for ever.
+ * has there stands before the guest's next request: a share of buf_size, in small pieces. And it
+ * takes turns: after as much as one such piece a request of the guest has to end, if there is one,
+ * before more is read, but it waits no longer than this. Short queues alone would not do. The
+ * copier has the next piece ready when one ends, and devices and block layer that serve who comes
+ * first, or who is near, would serve it for ever; and with turns the queues need not be so short
+ * that a device that is far away is not kept busy.
  *
  * The guest is at work for so many jiffies after a request began or ended.
  */
-#define BC_BUSY_SHARE		32
+#define BC_BUSY_SHARE		8
 #define BC_BUSY_PIECE_SECTORS	256U
 #define BC_BUSY_JIFFIES		(HZ / 10 + 1)
 #define BC_TURN_NS		(4 * NSEC_PER_MSEC)
