@@ -48,7 +48,7 @@ lint: deps
 bench: deps
 	@tests/bench/run
 
-##   bench-quick the same in fewer rounds
+##   bench-quick the same once and smaller, on one kernel, in five minutes
 bench-quick: deps
 	@tests/bench/run -q
 
