@@ -134,27 +134,27 @@ static bool is_modest(struct bc_job *job)
 	       (READ_ONCE(job->mode.modest) && !READ_ONCE(job->mirrors.mirroring));
 }
 
-/* Whether it is the guest's turn; then its request that ends, or the timer, kicks. */
-static bool guest_has_turn(struct bc_copier *c)
+/* Whether the guest is to go first; then its request that ends, or the timer, kicks. */
+static bool yields(struct bc_copier *c)
 {
 	struct bc_job *job = bc_copier_job(c);
 	u64 now;
 
-	if (c->turn_bytes)
+	if (c->yield_bytes)
 		return false;
 	now = ktime_get_ns();
-	if (!c->turn_until) {
-		c->turn_until = now + BC_TURN_NS;
-		WRITE_ONCE(job->guest_turn, true);
+	if (!c->yield_until) {
+		c->yield_until = now + BC_YIELD_NS;
+		WRITE_ONCE(job->yielding, true);
 	}
 	/* One that ends unseen in between costs no more than that time. */
-	if (READ_ONCE(job->guest_turn) && now < c->turn_until && bc_guest_waits(job)) {
-		kick_later(c, c->turn_until - now);
+	if (READ_ONCE(job->yielding) && now < c->yield_until && bc_guest_waits(job)) {
+		kick_later(c, c->yield_until - now);
 		return true;
 	}
-	WRITE_ONCE(job->guest_turn, false);
-	c->turn_until = 0;
-	c->turn_bytes = BC_BUSY_PIECE_SECTORS << SECTOR_SHIFT;
+	WRITE_ONCE(job->yielding, false);
+	c->yield_until = 0;
+	c->yield_bytes = BC_BUSY_PIECE_SECTORS << SECTOR_SHIFT;
 	return false;
 }
 
@@ -213,7 +213,7 @@ static bool issue(struct bc_copier *c)
 	modest = limited && is_modest(job);
 	if (modest && c->piece_bytes >= bc_copier_busy_bytes(job))
 		return false;
-	if (backing_off(c) || (limited && !throttle_allows(c)) || (modest && guest_has_turn(c))) {
+	if (backing_off(c) || (limited && !throttle_allows(c)) || (modest && yields(c))) {
 		rest(c);
 		return false;
 	}
@@ -239,7 +239,7 @@ static bool issue(struct bc_copier *c)
 	if (limited)
 		bc_throttle_charge(&c->throttle, (u64)sectors << SECTOR_SHIFT);
 	if (modest)
-		c->turn_bytes -= min_t(u64, c->turn_bytes, (u64)sectors << SECTOR_SHIFT);
+		c->yield_bytes -= min_t(u64, c->yield_bytes, (u64)sectors << SECTOR_SHIFT);
 	bc_piece_issue(c, copy, sectors, chunks);
 	return true;
 }

@@ -339,7 +339,7 @@ bool bc_intent_asked(struct bc_job *job)
 int bc_intent_admit(struct bc_meta *meta)
 {
 	struct bc_job *job = meta->job;
-	unsigned long first, last;
+	unsigned long first, last, asked_first, asked_last;
 	struct bio *bio;
 	bool asked;
 	int r;
@@ -356,8 +356,10 @@ int bc_intent_admit(struct bc_meta *meta)
 			intend(meta, first, ahead_of(meta, first, last));
 		}
 		asked = meta->asked;
+		asked_first = meta->asked_first;
+		asked_last = meta->asked_last;
 		if (asked)
-			intend(meta, meta->asked_first, meta->asked_last);
+			intend(meta, asked_first, asked_last);
 		bio = bio_list_peek(&meta->batch);
 		spin_unlock(&meta->lock);
 		if (!bio && !asked)
@@ -368,7 +370,8 @@ int bc_intent_admit(struct bc_meta *meta)
 			return r;
 
 		spin_lock(&meta->lock);
-		if (asked)
+		/* I9: what a next verify has asked for since is not there yet. */
+		if (asked && meta->asked_first == asked_first && meta->asked_last == asked_last)
 			WRITE_ONCE(meta->asked, false);
 		/* They may have been let go without: then the metadata has failed. */
 		bio_list_for_each(bio, &meta->batch) {

@@ -200,7 +200,11 @@ void bc_job_dirty_all(struct bc_job *job)
 {
 	unsigned long slice = 1UL << 20, nbits = job->dirty.nbits, first;
 
-	bc_zero_forget(job, 0, job->len);
+	/* Not bit by bit: there may be hundreds of millions. */
+	if (job->zero) {
+		WRITE_ONCE(job->zero_written, true);
+		memset(job->zero, 0, BITS_TO_LONGS(nbits) * sizeof(*job->zero));
+	}
 	for (first = 0; first < nbits; first += slice) {
 		bc_bitmap_mark(&job->dirty, first, min(first + slice, nbits) - 1);
 		cond_resched();

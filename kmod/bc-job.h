@@ -68,10 +68,10 @@
 /*
  * Beside a guest that is at work the copier keeps the queues of both devices short, as whatever it
  * has there stands before the guest's next request: a share of buf_size, in small pieces. And it
- * takes turns: after as much as one such piece a request of the guest has to end, if there is one,
+ * yields: after as much as one such piece a request of the guest has to end, if there is one,
  * before more is read, but it waits no longer than this. Short queues alone would not do. The
  * copier has the next piece ready when one ends, and devices and block layer that serve who comes
- * first, or who is near, would serve it for ever; and with turns the queues need not be so short
+ * first, or who is near, would serve it for ever; and as it yields the queues need not be so short
  * that a device that is far away is not kept busy.
  *
  * The guest is at work for so many jiffies after a request began or ended.
@@ -79,7 +79,7 @@
 #define BC_BUSY_SHARE		8
 #define BC_BUSY_PIECE_SECTORS	256U
 #define BC_BUSY_JIFFIES		(HZ / 10 + 1)
-#define BC_TURN_NS		(4 * NSEC_PER_MSEC)
+#define BC_YIELD_NS		(4 * NSEC_PER_MSEC)
 
 /* Most copies that have claimed their regions and wait for guest writes to leave. */
 #define BC_NR_CLAIMS		8
@@ -205,8 +205,8 @@ struct bc_copier {
 	bool running;			/* shared for reading */
 	u64 piece_bytes;		/* shared for reading: in flight */
 
-	u64 turn_bytes;			/* may still be read before it is the guest's turn */
-	u64 turn_until;			/* ns; that turn ends then; 0 when it is ours */
+	u64 yield_bytes;		/* may still be read before it yields to the guest */
+	u64 yield_until;		/* ns; not longer; 0 when it does not */
 	struct list_head claimed;	/* copies that wait for guest writes to leave */
 	unsigned int nr_claimed;	/* shared for reading */
 	struct list_head active;	/* copies in flight, few */
@@ -292,7 +292,7 @@ struct bc_job {
 	struct percpu_ref writes[2];
 	unsigned int turn;		/* written by completion_begin() alone */
 	unsigned long guest_last;	/* jiffies; when the guest's last request began or ended */
-	bool guest_turn;		/* the copier waits until one ends */
+	bool yielding;			/* the copier waits until one ends */
 	int __percpu *guest_nr;		/* requests in flight: the sum */
 	struct bc_bitmap dirty;
 	unsigned long *zero;		/* target_is_zero: regions not written there; else NULL */

@@ -30,29 +30,21 @@ static void piece_bio_end(struct bio *bio)
 static void piece_submit(struct bc_piece *piece, const struct bc_leg *leg, blk_opf_t opf)
 {
 	struct bc_copier *c = piece->copier;
-	unsigned int left = piece->sectors << SECTOR_SHIFT;
-	unsigned int chunk_bytes = PAGE_SIZE << c->pool.order;
+	unsigned int bytes = piece->sectors << SECTOR_SHIFT;
 	bool data = (opf & REQ_OP_MASK) != REQ_OP_WRITE_ZEROES;
-	struct page *chunk;
 	struct bio *bio;
 
 	if (READ_ONCE(bc_copier_job(c)->state) == BC_COMPLETING)
 		opf |= REQ_SYNC;
-	bio = bio_alloc_bioset(leg->bdev, data ? DIV_ROUND_UP(left, chunk_bytes) : 0, opf,
-			       GFP_NOIO, &c->bios);
+	bio = bio_alloc_bioset(leg->bdev, data ? bc_pool_chunks(&c->pool, bytes) : 0, opf, GFP_NOIO,
+			       &c->bios);
 	bio->bi_iter.bi_sector = leg->start + piece->start;
 	bio->bi_private = piece;
 	bio->bi_end_io = piece_bio_end;
-	if (data) {
-		for (chunk = piece->chunks; left; chunk = bc_chunk_next(chunk)) {
-			unsigned int n = min(left, chunk_bytes);
-
-			__bio_add_page(bio, chunk, n, 0);
-			left -= n;
-		}
-	} else {
-		bio->bi_iter.bi_size = left;
-	}
+	if (data)
+		bc_pool_add(&c->pool, piece->chunks, bytes, bio);
+	else
+		bio->bi_iter.bi_size = bytes;
 	submit_bio_noacct(bio);
 }
 

@@ -107,3 +107,14 @@ void bc_pool_put(struct bc_pool *pool, struct page *chunks, u64 limit)
 			shrink(pool);
 	}
 }
+
+void bc_pool_add(const struct bc_pool *pool, struct page *chunk, unsigned int bytes,
+		 struct bio *bio)
+{
+	unsigned int n;
+
+	for (; bytes; bytes -= n, chunk = bc_chunk_next(chunk)) {
+		n = min_t(unsigned int, bytes, PAGE_SIZE << pool->order);
+		__bio_add_page(bio, chunk, n, 0);
+	}
+}

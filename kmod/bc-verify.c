@@ -235,22 +235,16 @@ static void read_end(struct bio *bio)
 static void read_leg(struct bc_verify_leg *leg, const struct bc_leg *from)
 {
 	struct bc_verify *v = leg->verify;
-	unsigned int left = (v->end - v->start) << SECTOR_SHIFT;
-	unsigned int chunk_bytes = PAGE_SIZE << v->memory.pools[leg - v->legs].order;
-	struct page *chunk;
+	const struct bc_pool *pool = &v->memory.pools[leg - v->legs];
+	unsigned int bytes = (v->end - v->start) << SECTOR_SHIFT;
 	struct bio *bio;
 
-	bio = bio_alloc_bioset(from->bdev, DIV_ROUND_UP(left, chunk_bytes), REQ_OP_READ, GFP_NOIO,
+	bio = bio_alloc_bioset(from->bdev, bc_pool_chunks(pool, bytes), REQ_OP_READ, GFP_NOIO,
 			       &bc_verify_job(v)->copier.bios);
 	bio->bi_iter.bi_sector = from->start + v->start;
 	bio->bi_private = leg;
 	bio->bi_end_io = read_end;
-	for (chunk = leg->chunks; left; chunk = bc_chunk_next(chunk)) {
-		unsigned int n = min(left, chunk_bytes);
-
-		__bio_add_page(bio, chunk, n, 0);
-		left -= n;
-	}
+	bc_pool_add(pool, leg->chunks, bytes, bio);
 	submit_bio_noacct(bio);
 }
 

@@ -196,8 +196,8 @@ void bc_io_end(struct bc_job *job, struct bio *bio)
 	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
 
 	count_guest(job, bio, -1);
-	if (unlikely(READ_ONCE(job->guest_turn))) {
-		WRITE_ONCE(job->guest_turn, false);
+	if (unlikely(READ_ONCE(job->yielding))) {
+		WRITE_ONCE(job->yielding, false);
 		bc_copier_kick(&job->copier);
 	}
 	if (!io->counted)
