@@ -357,6 +357,17 @@ module_idle() {
 	[ "$(< /sys/module/dm_blockcopy/refcnt)" = 0 ]
 }
 
+verify_over() {
+	! status_is "$1" verify running
+}
+
+# verify_to_end NAME WORD...
+verify_to_end() {
+	msg "$1" verify "${@:2}"
+	wait_for 60 verify_over "$1"
+	expect_status "$1" verify "done"
+}
+
 # in_flight NAME COUNT: that many requests at least
 in_flight() {
 	local reads writes

@@ -2,6 +2,15 @@
 # What a disk of another machine must do as a destination, whatever the network's protocol. For t-ctl-*.sh, on top of ctl.sh: the
 # case has a device $vm on $src, $dev, and functions `sever` and `restore` for the connection.
 
+# remote_legs: the device $vm on $src, and the disk $far of the other machine.
+remote_legs() {
+	null_disk src 16
+	null_disk far 16
+	noise "$src" 6
+	linear_on vm "$src"
+	dev=/dev/mapper/$vm
+}
+
 # remote_waits DEVICE: requests wait for a connection that was cut. Copied to, pivoted to, finished, aborted.
 remote_waits() {
 	check "cut mid-copy and restored: the guest does not notice, and the job goes on"

@@ -14,12 +14,7 @@ for module in iscsi_target_mod target_core_iblock iscsi_tcp sd_mod; do
 	modprobe -q $module || skip "this kernel has no $module"
 done
 command -v iscsid > /dev/null || skip "no iscsid"
-mib=16
-null_disk src $mib
-null_disk far $mib
-noise "$src" 6
-linear_on vm "$src"
-dev=/dev/mapper/$vm
+remote_legs
 
 # The other machine.
 iqn=iqn.2026-11.example:$case_id

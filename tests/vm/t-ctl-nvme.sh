@@ -14,12 +14,7 @@ shopt -s extglob
 for module in nvmet-tcp nvme-tcp; do
 	modprobe -q $module || skip "this kernel has no $module"
 done
-mib=16
-null_disk src $mib
-null_disk far $mib
-noise "$src" 6
-linear_on vm "$src"
-dev=/dev/mapper/$vm
+remote_legs
 
 # The other machine.
 nqn=nqn.2026-11.example:$case_id

@@ -21,15 +21,9 @@ start() {
 	wait_ready "$disk"
 }
 
-over() {
-	! status_is "$disk" verify running
-}
-
 # verify WORD...
 verify() {
-	msg "$disk" verify "$@"
-	wait_for 60 over
-	expect_status "$disk" verify "done"
+	verify_to_end "$disk" "$@"
 }
 
 # spoil SECTOR: at the destination, behind its back
@@ -100,7 +94,7 @@ wait_for 10 status_above "$disk" verify_bytes 0
 dmsetup suspend "$disk"
 refused msg "$disk" verify
 dmsetup resume "$disk"
-wait_for 20 over
+wait_for 20 verify_over "$disk"
 expect_status "$disk" verify_bytes 4194304
 took_at_least 1300
 msg "$disk" set bandwidth 2097152
@@ -114,7 +108,7 @@ events=$(status_value "$disk" events)
 msg "$disk" verify bandwidth 1
 expect_status "$disk" verify running
 msg "$disk" verify stop
-wait_for 5 over
+wait_for 5 verify_over "$disk"
 expect_status "$disk" verify stopped
 expect_status "$disk" event verified
 expect_status "$disk" events $((events + 1))
@@ -137,7 +131,7 @@ wait_for 20 status_is "$disk" dirty_bytes 0
 check "a job that finishes, and one that is given up, end it"
 msg "$disk" verify bandwidth 1
 complete "$disk" 5000 finish || fail "not finished"
-wait_for 5 over
+wait_for 5 verify_over "$disk"
 expect_status "$disk" verify stopped
 expect_status "$disk" event finished
 refused msg "$disk" verify
@@ -145,7 +139,7 @@ stop_job "$disk" "$src"
 start
 msg "$disk" verify bandwidth 1
 msg "$disk" fail
-wait_for 5 over
+wait_for 5 verify_over "$disk"
 expect_status "$disk" verify stopped
 refused msg "$disk" verify
 stop_job "$disk" "$src"
@@ -156,7 +150,7 @@ guest_on guest "$disk" -t 8
 msg "$disk" verify repair bandwidth 65536
 wait_for 20 status_above "$disk" verify_bytes 0
 complete "$disk" 5000 || fail "not pivoted: $(status_value "$disk" error)"
-wait_for 20 over
+wait_for 20 verify_over "$disk"
 expect_status "$disk" verify stopped
 swap_table "$disk" "0 $len linear $dst 0"
 guest_off "$guest" "$disk"

@@ -75,15 +75,9 @@ for region in sorted(random.sample(range(first, first + regions), count)):
 END
 }
 
-over() {
-	! status_is "$disk" verify running
-}
-
 # verify WORD...: to its end; what it found is in $case_dir/found, in the order of the device.
 verify() {
-	msg "$disk" verify "$@"
-	wait_for 60 over
-	expect_status "$disk" verify "done"
+	verify_to_end "$disk" "$@"
 	msg "$disk" verify ranges | sort -n > "$case_dir/found"
 }
 
