@@ -140,7 +140,7 @@ static void note_range(struct bc_verify *v, sector_t start, sector_t sectors)
 static void repair(struct bc_job *job, sector_t start, sector_t sectors)
 {
 	bc_zero_forget(job, start, sectors);
-	bc_io_mark(job, start, sectors);
+	bc_io_mark(job, start, sectors, true);
 }
 
 static void report_unit(struct bc_verify *v, unsigned long unit)

@@ -18,6 +18,9 @@
  *		leaves it where it is.
  * release	The parked writes go where the truth is now.
  *
+ * A flip that reverses the job leaves it READY, and copying back; one that does without the source
+ * begins when it can not be READY, and does not drain. See bc-reverse.c for both.
+ *
  * A suspend that arrives gives the completion up first, as it would wait for the writes that are
  * parked.
  */
@@ -114,7 +117,7 @@ static void release(struct bc_job *job, struct bio_list *bios)
 /* The timer wheel may be late by an eighth of a long delay: go there in steps. */
 static unsigned long timer_delay(const struct bc_completion *m)
 {
-	u64 budget = (u64)m->budget_ms * USEC_PER_MSEC;
+	u64 budget = (u64)m->how.ms * USEC_PER_MSEC;
 	u64 gone = since_us(m->held_at);
 	unsigned long left = gone < budget ? usecs_to_jiffies(budget - gone) : 0;
 
@@ -185,8 +188,8 @@ static void completion_begin(struct work_struct *work)
 		mod_delayed_work(job->wq, &job->completion.tick, 0);
 		/* It may sleep for a limit that does not hold any more. */
 		bc_copier_kick(&job->copier);
-	} else if (job->completion.phase == BC_PHASE_NONE && job->truth == &job->source) {
-		/* Over, and not by a flip. */
+	} else if (job->completion.phase == BC_PHASE_NONE && job->truth == job->source) {
+		/* Over, and not by a flip; or by one that has reversed the job, see route(). */
 		percpu_ref_switch_to_percpu(writes);
 		if (job->verify.turn && percpu_ref_is_zero(&job->writes[!job->turn]))
 			take_turn(job);
@@ -201,10 +204,34 @@ void bc_complete_turn(struct bc_job *job)
 	queue_work(job->wq, &job->completion.begin);
 }
 
-int bc_complete(struct bc_job *job, bool pivot, unsigned int ms, bool unrecorded)
+/* Context: job->lock held. Return: 0 or -errno. */
+static int check_state(struct bc_job *job, const struct bc_how *how)
+{
+	bool stopped = READ_ONCE(job->copier.stopped);
+
+	if (how->source_failed && !stopped &&
+	    (job->state == BC_COPYING || job->state == BC_READY || job->state == BC_FAILED))
+		return bc_reverse_check_failed(job, how->lossy);
+	if (job->state == BC_READY && !job->paused && !stopped) {
+		/* What it has read it would compare with the wrong leg. */
+		if (!how->reverse || bc_verify_is_quiet(job))
+			return 0;
+		DMWARN("%s: cannot reverse while verify runs, stop it first", job->name);
+		return -EBUSY;
+	}
+	DMWARN("%s: cannot %s: job is %s, need ready and running", job->name,
+	       how->pivot ? "complete" : "finish",
+	       stopped ? "suspended" : job->paused ? "paused" : bc_state_names[job->state]);
+	return -EBUSY;
+}
+
+int bc_complete(struct bc_job *job, const struct bc_how *how)
 {
 	struct bc_completion *m = &job->completion;
-	int r = 0;
+	int r = how->reverse ? bc_reverse_prepare(job) : 0;
+
+	if (r)
+		return r;
 
 	/*
 	 * A second table that was loaded before would take the device back to the source, one day.
@@ -215,48 +242,21 @@ int bc_complete(struct bc_job *job, bool pivot, unsigned int ms, bool unrecorded
 		return -EBUSY;
 	}
 	mutex_lock(&job->lock);
-	if (job->state != BC_READY || job->paused || READ_ONCE(job->copier.stopped)) {
-		DMWARN("%s: cannot %s: job is %s, need ready and running", job->name,
-		       pivot ? "complete" : "finish",
-		       READ_ONCE(job->copier.stopped) ? "suspended" :
-		       job->paused ? "paused" : bc_state_names[job->state]);
-		r = -EBUSY;
-	} else {
-		m->pivot = pivot;
-		m->unrecorded = unrecorded;
+	r = check_state(job, how);
+	if (!r) {
+		m->how = *how;
+		m->back = how->source_failed && job->state != BC_READY ? job->state : BC_READY;
 		m->phase = BC_PHASE_BEGIN;
-		m->budget_ms = ms;
-		m->drain_until = ktime_get_ns() + (u64)ms * NSEC_PER_MSEC;
+		m->drain_until = ktime_get_ns();
+		/* There is nothing to drain that could be read. */
+		if (!how->source_failed)
+			m->drain_until += (u64)how->ms * NSEC_PER_MSEC;
 		bc_job_set_state(job, BC_COMPLETING, BC_EVENT_COMPLETING, BC_ERROR_NONE);
 		queue_work(job->wq, &m->begin);
 	}
 	mutex_unlock(&job->lock);
 	bc_registry_unlock();
 	return r;
-}
-
-u64 bc_complete_clean(struct bc_job *job)
-{
-	struct bc_completion *m = &job->completion;
-	u64 hold = 0;
-
-	mutex_lock(&job->lock);
-	if (m->phase == BC_PHASE_DRAIN) {
-		mod_delayed_work(job->wq, &m->tick, 0);
-	} else if (m->phase == BC_PHASE_HOLD && bc_writes_ended(job) &&
-		   bc_mirror_is_idle(job) && !bc_meta_recording(job, m->hold)) {
-		/*
-		 * I6: first no write in flight, late ones of the destination included, then nothing
-		 * dirty. The last write marks before it goes.
-		 */
-		smp_mb();	/* pairs with the full barrier of the last percpu_ref_put() */
-		if (!bc_bitmap_count(&job->dirty))
-			hold = m->hold;
-		else
-			bc_copier_kick(&job->copier);
-	}
-	mutex_unlock(&job->lock);
-	return hold;
 }
 
 /*
@@ -278,6 +278,16 @@ static void end_completion(struct bc_job *job, enum bc_state state, enum bc_even
 	cancel_delayed_work(&m->timer);
 }
 
+/* Does the destination have all that it needs? Without the source that is less. */
+static bool has_all(struct bc_job *job)
+{
+	const struct bc_how *how = &job->completion.how;
+
+	if (!how->source_failed)
+		return !bc_bitmap_count(&job->dirty);
+	return how->lossy || !bc_bitmap_count(&job->source_only);
+}
+
 /*
  * Is this the hold that the flush, or the record, was for, and still all as it has to be?
  *
@@ -294,7 +304,7 @@ static bool may_flip(struct bc_job *job, u64 hold)
 	if (WARN_ON_ONCE(!bc_writes_ended(job)))
 		return false;
 	/* What a mirrored write or flush that failed left behind may show only now. */
-	if (bc_bitmap_count(&job->dirty) || !bc_mirror_is_idle(job))
+	if (!has_all(job) || !bc_mirror_is_idle(job))
 		return false;
 	/*
 	 * I6: no copy is in flight, and none has ended since the flush: while the outcome was
@@ -308,8 +318,40 @@ static bool may_flip(struct bc_job *job, u64 hold)
 static void give_up(struct bc_job *job, enum bc_state state, enum bc_error error,
 		    struct bio_list *bios)
 {
+	/* Without its source it may not have been ready. */
+	if (state == BC_READY)
+		state = job->completion.back;
 	end_completion(job, state, BC_EVENT_NOT_COMPLETED, error, bios);
 	queue_work(job->wq, &job->completion.begin);
+}
+
+u64 bc_complete_clean(struct bc_job *job)
+{
+	struct bc_completion *m = &job->completion;
+	struct bio_list bios = BIO_EMPTY_LIST;
+	u64 hold = 0;
+
+	mutex_lock(&job->lock);
+	if (m->phase == BC_PHASE_DRAIN) {
+		mod_delayed_work(job->wq, &m->tick, 0);
+	} else if (m->phase == BC_PHASE_HOLD && bc_writes_ended(job) &&
+		   bc_mirror_is_idle(job) && !bc_meta_recording(job, m->hold)) {
+		/*
+		 * I6: first no write in flight, late ones of the destination included, then nothing
+		 * dirty. The last write marks before it goes.
+		 */
+		smp_mb();	/* pairs with the full barrier of the last percpu_ref_put() */
+		if (has_all(job))
+			hold = m->hold;
+		else if (m->how.source_failed)
+			/* Acknowledged since the message came, and nobody can copy it. */
+			give_up(job, m->back, BC_ERROR_SOURCE_ONLY, &bios);
+		else
+			bc_copier_kick(&job->copier);
+	}
+	mutex_unlock(&job->lock);
+	release(job, &bios);
+	return hold;
 }
 
 void bc_complete_flushed(struct bc_job *job, u64 hold)
@@ -326,8 +368,9 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 	 * itself.
 	 */
 	if (may_flip(job, hold) &&
-	    !bc_meta_record(job, m->pivot ? BC_OUTCOME_PIVOTED : BC_OUTCOME_FINISHED, hold)) {
-		unneeded = m->unrecorded || !bc_meta_misleads(job, m->pivot);
+	    !bc_meta_record(job, m->how.pivot ? BC_OUTCOME_PIVOTED : BC_OUTCOME_FINISHED, hold)) {
+		unneeded = m->how.unrecorded ||
+			   !bc_meta_misleads(job, m->how.pivot);
 		/* After a crash the metadata would say what is not true any more. */
 		if (!unneeded)
 			give_up(job, BC_READY, BC_ERROR_METADATA, &bios);
@@ -360,15 +403,21 @@ bool bc_complete_recorded(struct bc_job *job, u64 hold)
 	if (!flips)
 		goto unlock;
 	/* A finished copy gets no write that comes after its instant. Nothing waits in the tree. */
-	WRITE_ONCE(job->mirrors.mirroring, false);
-	if (m->pivot)
-		WRITE_ONCE(job->truth, &job->destination);
+	if (m->how.reverse)
+		bc_reverse(job);
+	else
+		WRITE_ONCE(job->mirrors.mirroring, false);
+	if (m->how.pivot && !m->how.reverse)
+		WRITE_ONCE(job->truth, job->destination);
 	/*
 	 * I6: pairs with the full barrier of percpu_ref_tryget_live(), see route(). Resurrecting
 	 * the reference orders nothing.
 	 */
 	smp_wmb();
-	if (m->pivot) {
+	if (m->how.reverse) {
+		end_completion(job, BC_READY, BC_EVENT_PIVOTED, BC_ERROR_NONE, &bios);
+		queue_work(job->wq, &m->begin);
+	} else if (m->how.pivot) {
 		/* With metadata that has failed: where the truth is may still be said there. */
 		if (job->meta)
 			bc_meta_kick(job->meta);
@@ -407,7 +456,7 @@ static void completion_timer(struct work_struct *work)
 	mutex_lock(&job->lock);
 	if (m->phase == BC_PHASE_HOLD) {
 		/* Not there yet, or a timer that was late and met the next hold. */
-		if (since_us(m->held_at) + slack < (u64)m->budget_ms * USEC_PER_MSEC)
+		if (since_us(m->held_at) + slack < (u64)m->how.ms * USEC_PER_MSEC)
 			queue_delayed_work(job->wq, &m->timer, timer_delay(m));
 		else
 			give_up(job, BC_READY, BC_ERROR_BLACKOUT, &bios);

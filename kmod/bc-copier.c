@@ -69,7 +69,7 @@ static bool may_issue(struct bc_copier *c)
 		return false;
 	switch (READ_ONCE(job->state)) {
 	case BC_COMPLETING:
-		return true;
+		return !READ_ONCE(job->completion.how.source_failed);
 	case BC_COPYING:
 	case BC_READY:
 		return !READ_ONCE(job->paused);
@@ -202,7 +202,8 @@ static bool issue(struct bc_copier *c)
 
 	if (!may_issue(c)) {
 		bc_copy_withdraw(c);
-		if (READ_ONCE(c->stopped) || READ_ONCE(job->state) == BC_FAILED)
+		if (READ_ONCE(c->stopped) || READ_ONCE(job->state) == BC_FAILED ||
+		    bc_source_failed(job))
 			bc_copy_cut(c);
 		return false;
 	}
@@ -305,6 +306,8 @@ static void settle(struct bc_copier *c)
 	if (c->in_flight)
 		return;
 	wake_up_all(&c->quiet);
+	if (bc_source_failed(job) && !READ_ONCE(c->stopped) && list_empty(&c->active))
+		clean(c);
 	if (!may_issue(c))
 		return;
 	/* A copy that is half issued is neither dirty nor in flight, and yet not there. */
@@ -405,7 +408,7 @@ int bc_copier_init(struct bc_copier *c, struct bc_job *job)
 	for (i = 0; i < ARRAY_SIZE(c->copies); i++)
 		list_add_tail(&c->copies[i].list, &c->idle_copies);
 	c->stopped = true;
-	c->zeroes_work = bdev_write_zeroes_sectors(job->destination.bdev);
+	c->zeroes_work = bdev_write_zeroes_sectors(job->destination->bdev);
 	c->window_start = ktime_get_ns();
 	bc_throttle_init(&c->throttle, job->args.bandwidth, c->window_start);
 

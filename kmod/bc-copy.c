@@ -92,6 +92,12 @@ void bc_copy_begin(struct bc_copier *c, struct bc_copy *copy)
 	/* I9: before it looks clean. The clear is a full barrier; pairs with clear_word(). */
 	copy->epoch = bc_intent_get_copy(job, first_region(job, copy), last_region(job, copy));
 	bc_bitmap_clear(&job->dirty, first_region(job, copy), last_region(job, copy));
+	/*
+	 * After that, and before the source is read: of a write that marks meanwhile either both
+	 * bits stay, or it is dirty only, and in this copy. See bc_io_mark().
+	 */
+	copy->source_only = job->reversals &&
+		bc_bitmap_clear(&job->source_only, first_region(job, copy), last_region(job, copy));
 	trace_blockcopy_copy_begin(job->devt, copy->start, copy->end - copy->start, 0);
 }
 
@@ -110,6 +116,9 @@ static void copy_end(struct bc_copier *c, struct bc_copy *copy)
 	struct bc_job *job = bc_copier_job(c);
 
 	if (copy->error) {
+		if (copy->source_only)
+			bc_bitmap_mark(&job->source_only, first_region(job, copy),
+				       last_region(job, copy));
 		bc_bitmap_mark(&job->dirty, first_region(job, copy), last_region(job, copy));
 		if (copy->error != -EINTR)
 			be_careful(c, first_region(job, copy), last_region(job, copy));

@@ -21,7 +21,7 @@ static void flush_bio_end(struct bio *bio)
 
 void bc_flush(struct bc_copier *c, u64 hold)
 {
-	struct bio *bio = bio_alloc_bioset(bc_copier_job(c)->destination.bdev, 0,
+	struct bio *bio = bio_alloc_bioset(bc_copier_job(c)->destination->bdev, 0,
 					   REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC, GFP_NOIO,
 					   &c->bios);
 
@@ -76,7 +76,7 @@ void bc_flush_ended(struct bc_copier *c)
 	WRITE_ONCE(c->in_flight, c->in_flight - 1);
 	status = c->flush_status;
 	/* What was in flight when a disk was unplugged may still have succeeded. */
-	if (!status && test_bit(GD_DEAD, &bc_copier_job(c)->destination.bdev->bd_disk->state))
+	if (!status && test_bit(GD_DEAD, &bc_copier_job(c)->destination->bdev->bd_disk->state))
 		status = BLK_STS_IOERR;
 	if (status)
 		bc_flush_failed(c, status);

@@ -117,7 +117,7 @@ enum bc_admission bc_intent_enter(struct bc_job *job, struct bio *bio)
 	bool later = false;
 
 	/* After a flip nothing needs to be known about the source. */
-	if (!meta || !READ_ONCE(meta->open) || READ_ONCE(job->truth) != &job->source)
+	if (!meta || !READ_ONCE(meta->open) || READ_ONCE(job->truth) != job->source)
 		return BC_ADMITTED;
 	range_of(job, io, &first, &last);
 	io->epoch = bc_intent_get(job);
@@ -523,7 +523,7 @@ static void flush_end(struct bio *bio)
 static void flush_work_fn(struct work_struct *work)
 {
 	struct bc_meta *meta = container_of(work, struct bc_meta, flush);
-	struct bc_leg *legs[] = { &meta->job->source, &meta->job->destination };
+	struct bc_leg *legs[] = { meta->job->source, meta->job->destination };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(legs); i++) {
@@ -554,7 +554,7 @@ static bool flushed(struct bc_meta *meta)
 
 	return !meta->flush_status[0] && !meta->flush_status[1] &&
 	       meta->flush_failures == atomic_read(&job->flush_failures) &&
-	       !test_bit(GD_DEAD, &job->destination.bdev->bd_disk->state);
+	       !test_bit(GD_DEAD, &job->destination->bdev->bd_disk->state);
 }
 
 int bc_intent_clear(struct bc_meta *meta)

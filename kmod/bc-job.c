@@ -28,6 +28,7 @@ const char *const bc_error_names[BC_ERROR_MAX] = {
 	[BC_ERROR_BLACKOUT]	= BLOCKCOPY_ERROR_BLACKOUT,
 	[BC_ERROR_SUSPENDED]	= BLOCKCOPY_ERROR_SUSPENDED,
 	[BC_ERROR_METADATA]	= BLOCKCOPY_ERROR_METADATA,
+	[BC_ERROR_SOURCE_ONLY]	= BLOCKCOPY_ERROR_SOURCE_ONLY,
 };
 
 const char *const bc_event_names[BC_EVENT_MAX] = {
@@ -148,6 +149,9 @@ void bc_job_error(struct bc_job *job, enum bc_error error, blk_status_t status)
 	bool full = !source && status == BLK_STS_NOSPC;
 	bool first = READ_ONCE(job->io_status) == BC_IO_OK;
 
+	/* That is known. */
+	if (source && bc_source_failed(job))
+		return;
 	/* Of several errors the first tells. */
 	if (first)
 		WRITE_ONCE(job->io_status, full ? BC_IO_NOSPACE : BC_IO_FAILED);
@@ -191,7 +195,7 @@ void bc_job_set_pivoted(struct bc_job *job)
 {
 	mutex_lock(&job->lock);
 	WRITE_ONCE(job->state, BC_PIVOTED);
-	WRITE_ONCE(job->truth, &job->destination);
+	WRITE_ONCE(job->truth, job->destination);
 	mutex_unlock(&job->lock);
 	bc_bitmap_clear(&job->dirty, 0, job->dirty.nbits - 1);
 }
@@ -206,6 +210,8 @@ void bc_job_dirty_all(struct bc_job *job)
 		memset(job->zero, 0, BITS_TO_LONGS(nbits) * sizeof(*job->zero));
 	}
 	for (first = 0; first < nbits; first += slice) {
+		if (job->reversals)
+			bc_bitmap_mark(&job->source_only, first, min(first + slice, nbits) - 1);
 		bc_bitmap_mark(&job->dirty, first, min(first + slice, nbits) - 1);
 		cond_resched();
 	}
@@ -345,16 +351,13 @@ static int open_leg(struct dm_target *ti, struct bc_leg *leg, char **argv, blk_m
 }
 
 /* The table's own go with it; see bc-reap.c. */
-static int keep_open(struct dm_target *ti, struct bc_job *job)
+static int keep_open(struct bc_leg *leg)
 {
-	struct file *file = bdev_file_open_by_dev(job->destination.bdev->bd_dev, BLK_OPEN_READ,
-						  NULL, NULL);
+	struct file *file = bdev_file_open_by_dev(leg->bdev->bd_dev, BLK_OPEN_READ, NULL, NULL);
 
-	if (IS_ERR(file)) {
-		ti->error = "Cannot open destination once more";
+	if (IS_ERR(file))
 		return PTR_ERR(file);
-	}
-	job->destination_file = file;
+	leg->file = file;
 	return 0;
 }
 
@@ -362,14 +365,20 @@ static int open_legs(struct dm_target *ti, struct bc_job *job, char **argv)
 {
 	int r;
 
-	r = open_leg(ti, &job->source, argv, dm_table_get_mode(ti->table),
+	r = open_leg(ti, job->source, argv, dm_table_get_mode(ti->table),
 		     "Source offset: need a number of sectors", "Cannot open source");
 	if (r)
 		return r;
-	r = open_leg(ti, &job->destination, argv + 2, BLK_OPEN_READ | BLK_OPEN_WRITE,
+	r = open_leg(ti, job->destination, argv + 2, BLK_OPEN_READ | BLK_OPEN_WRITE,
 		     "Destination offset: need a number of sectors",
 		     "Cannot open destination (missing, or in use)");
-	return r ?: keep_open(ti, job);
+	if (r)
+		return r;
+	/* The source may be the destination one day. */
+	r = keep_open(job->source) ?: keep_open(job->destination);
+	if (r)
+		ti->error = "Cannot open a leg once more";
+	return r;
 }
 
 static bool leg_fits(const struct bc_leg *leg, sector_t len)
@@ -385,8 +394,8 @@ static bool aligned(const struct bc_leg *leg, unsigned int bytes)
 /* What the core does not check, as it is shown the source only. */
 static int check_legs(struct dm_target *ti, struct bc_job *job)
 {
-	struct block_device *source = job->source.bdev;
-	struct block_device *destination = job->destination.bdev;
+	struct block_device *source = job->source->bdev;
+	struct block_device *destination = job->destination->bdev;
 	unsigned int source_lbs = bdev_logical_block_size(source);
 	unsigned int destination_lbs = bdev_logical_block_size(destination);
 
@@ -394,15 +403,15 @@ static int check_legs(struct dm_target *ti, struct bc_job *job)
 		ti->error = "A leg is the device itself";
 	else if (bdev_is_zoned(source) || bdev_is_zoned(destination))
 		ti->error = "Zoned devices are not supported";
-	else if (!leg_fits(&job->source, ti->len))
+	else if (!leg_fits(job->source, ti->len))
 		ti->error = "Source is smaller than the target";
-	else if (!leg_fits(&job->destination, ti->len))
+	else if (!leg_fits(job->destination, ti->len))
 		ti->error = "Destination is smaller than the target";
 	else if (bdev_read_only(destination))
 		ti->error = "Destination is read-only";
 	else if (destination_lbs > source_lbs)
 		ti->error = "Destination has larger logical blocks than the source";
-	else if (!aligned(&job->source, source_lbs) || !aligned(&job->destination, destination_lbs))
+	else if (!aligned(job->source, source_lbs) || !aligned(job->destination, destination_lbs))
 		ti->error = "Offset is not a multiple of the device's logical blocks";
 	else if (job->args.region_sectors < source_lbs >> SECTOR_SHIFT)
 		ti->error = "Region is smaller than a logical block of the source";
@@ -429,11 +438,11 @@ static int check_args(struct dm_target *ti, struct bc_job *job)
 static void init_state(struct bc_job *job)
 {
 	job->paused = job->args.paused;
-	job->truth = &job->source;
+	job->truth = job->source;
 	job->guest_last = jiffies - BC_BUSY_JIFFIES;
 	if (job->args.pivoted) {
 		job->state = BC_PIVOTED;
-		job->truth = &job->destination;
+		job->truth = job->destination;
 	} else if (job->args.finished) {
 		job->state = BC_FINISHED;
 	}
@@ -498,13 +507,17 @@ static int open_metadata(struct dm_target *ti, struct bc_job *job)
 
 void bc_job_close(struct bc_job *job)
 {
+	unsigned int i;
+
 	bc_meta_close(job);
-	if (job->ti && job->destination.dev)
-		dm_put_device(job->ti, job->destination.dev);
-	if (job->ti && job->source.dev)
-		dm_put_device(job->ti, job->source.dev);
-	job->destination.dev = NULL;
-	job->source.dev = NULL;
+	for (i = 0; i < ARRAY_SIZE(job->legs); i++) {
+		if (job->ti && job->legs[i].dev)
+			dm_put_device(job->ti, job->legs[i].dev);
+		job->legs[i].dev = NULL;
+	}
+	if (job->source->file)
+		bdev_fput(job->source->file);
+	job->source->file = NULL;
 	mutex_lock(&job->lock);
 	job->ti = NULL;
 	mutex_unlock(&job->lock);
@@ -564,13 +577,14 @@ void bc_job_destroy(struct bc_job *job)
 	if (job->wq)
 		destroy_workqueue(job->wq);
 	bc_bitmap_exit(&job->dirty);
+	bc_bitmap_exit(&job->source_only);
 	kvfree(job->zero);
 	bioset_exit(&job->clones[0]);
 	bioset_exit(&job->clones[1]);
 	free_percpu(job->guest_nr);
 	bc_job_close(job);
-	if (job->destination_file)
-		bdev_fput(job->destination_file);
+	if (job->destination->file)
+		bdev_fput(job->destination->file);
 	mutex_destroy(&job->lock);
 	kvfree(job);
 }
@@ -596,6 +610,8 @@ struct bc_job *bc_job_create(struct dm_target *ti, unsigned int argc, char **arg
 	strscpy(job->name, dm_device_name(job->md), sizeof(job->name));
 	job->devt = disk_devt(dm_disk(job->md));
 	job->len = ti->len;
+	job->source = &job->legs[0];
+	job->destination = &job->legs[1];
 	INIT_LIST_HEAD(&job->registered);
 	mutex_init(&job->lock);
 	bc_mode_init(job);

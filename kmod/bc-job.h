@@ -103,6 +103,7 @@ enum bc_error {
 	BC_ERROR_BLACKOUT,
 	BC_ERROR_SUSPENDED,
 	BC_ERROR_METADATA,
+	BC_ERROR_SOURCE_ONLY,
 	BC_ERROR_MAX,
 };
 
@@ -138,6 +139,7 @@ struct bc_leg {
 	struct dm_dev *dev;		/* the table's, NULL when that is gone */
 	struct block_device *bdev;
 	sector_t start;
+	struct file *file;		/* the destination's outlives the table, see bc-reap.c */
 };
 
 /* Per-bio data. end_io finds the bio consumed, so map keeps what it needs. */
@@ -166,6 +168,7 @@ struct bc_copy {
 	sector_t start;
 	sector_t end;
 	sector_t next;			/* of the next piece; == end when all are issued */
+	bool source_only;		/* some of it was, when it began */
 	unsigned int pending;		/* pieces in flight */
 	unsigned int epoch;		/* see bc_intent_get() */
 	int error;
@@ -253,13 +256,22 @@ enum bc_phase {
 	BC_PHASE_HOLD,			/* guest writes parked */
 };
 
+/* What a completion is to bring about. */
+struct bc_how {
+	bool pivot;			/* "complete", else "finish" */
+	bool unrecorded;		/* also where the metadata does not take a record */
+	bool reverse;			/* then copy back, see bc-reverse.c */
+	bool source_failed;		/* without the source, likewise */
+	bool lossy;			/* and without what was acknowledged there alone */
+	unsigned int ms;		/* to hold writes at most */
+};
+
 /* "complete" or "finish" under way. Under job->lock. */
 struct bc_completion {
 	enum bc_phase phase;
-	bool pivot;			/* "complete", else "finish" */
-	bool unrecorded;		/* also where the metadata does not take a record */
+	struct bc_how how;
+	enum bc_state back;		/* the state when it is given up without an error */
 	u64 hold;			/* number of the hold, counts up for ever */
-	unsigned int budget_ms;
 	u64 drain_until;		/* ns; hold then, whatever is left */
 	u64 held_at;			/* ns */
 	u64 copied_bytes;		/* of the copier, when the destination was flushed */
@@ -279,8 +291,9 @@ struct bc_job {
 	u64 generation;			/* registry mutex; order of construction */
 	bool live;			/* was resumed at least once */
 
-	struct bc_leg source;
-	struct bc_leg destination;
+	struct bc_leg legs[2];
+	struct bc_leg *source;		/* these two change places while writes are held */
+	struct bc_leg *destination;
 	struct bc_leg *truth;		/* where guest I/O goes; changes while writes are held */
 	unsigned int region_shift;	/* of sectors */
 	struct bc_args args;		/* as given; bandwidth and buf_size as in force (lock) */
@@ -297,6 +310,8 @@ struct bc_job {
 	struct bc_bitmap dirty;
 	unsigned long *zero;		/* target_is_zero: regions not written there; else NULL */
 	bool zero_written;		/* some were */
+	unsigned int reversals;		/* job->lock; changes while writes are held */
+	struct bc_bitmap source_only;	/* after the first one: see bc-reverse.c */
 	atomic64_t dirtied_bytes;
 	atomic_t flush_failures;	/* of the destination, whoever had asked */
 	struct bc_hold hold;
@@ -322,7 +337,6 @@ struct bc_job {
 	struct bio_set clones[2];	/* see bc_job_keep_slabs() */
 	struct dm_table *table;		/* for as long as ti is there, and tell may run */
 	struct work_struct tell;	/* wakes those who wait for events */
-	struct file *destination_file;	/* open for as long as its bios may be in flight */
 	struct work_struct reap;	/* see bc-reap.c */
 
 	struct bc_copier copier;
@@ -396,7 +410,7 @@ void bc_job_close(struct bc_job *job);
 
 /* bc-write.c: the guest's I/O. Context of the first two: as dm calls map and end_io. */
 int bc_io_map(struct bc_job *job, struct bio *bio);
-void bc_io_end(struct bc_job *job, struct bio *bio);
+void bc_io_end(struct bc_job *job, struct bio *bio, blk_status_t status);
 
 /* Has the guest requests in flight? Looks at each processor. Context: any. */
 bool bc_guest_waits(const struct bc_job *job);
@@ -407,8 +421,11 @@ static inline bool bc_guest_is_busy(const struct bc_job *job)
 	return time_before(jiffies, READ_ONCE(job->guest_last) + BC_BUSY_JIFFIES);
 }
 
-/* Make the regions of a guest write dirty. Context: any. */
-void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors);
+/*
+ * Make the regions of a guest write dirty. If it was @acknowledged, or may be, the destination lacks
+ * what the guest relies on. Context: any.
+ */
+void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors, bool acknowledged);
 
 /*
  * Send a parked bio on its way; a reference of job->writes was taken for it.
@@ -463,10 +480,10 @@ int bc_completion_init(struct bc_job *job);
 void bc_completion_exit(struct bc_job *job);
 
 /*
- * Messages "complete" and "finish". Context: process. Return: 0 (it goes on in the background) or
- * -errno.
+ * Messages "complete" and "finish". Context: process, may sleep. Return: 0 (it goes on in the
+ * background) or -errno.
  */
-int bc_complete(struct bc_job *job, bool pivot, unsigned int ms, bool unrecorded);
+int bc_complete(struct bc_job *job, const struct bc_how *how);
 
 /*
  * Give a completion up, if one is under way: writes go on at the source, the state is @state again.
@@ -486,6 +503,13 @@ u64 bc_complete_clean(struct bc_job *job);
  * copier's work.
  */
 void bc_complete_flushed(struct bc_job *job, u64 hold);
+
+/* Is one under way that does without the source? Context: any. */
+static inline bool bc_source_failed(const struct bc_job *job)
+{
+	return READ_ONCE(job->state) == BC_COMPLETING &&
+	       READ_ONCE(job->completion.how.source_failed);
+}
 
 /* Is that hold still on? Context: process. */
 bool bc_complete_holds(struct bc_job *job, u64 hold);
@@ -528,6 +552,22 @@ static inline void bc_verify_touch(struct bc_job *job, unsigned long first, unsi
 	    last >= READ_ONCE(v->watch_first))
 		WRITE_ONCE(v->touched, true);
 }
+
+/* bc-reverse.c */
+
+/*
+ * Can the job be reversed? Make what is needed for that. Context: message. Return: 0 or -errno.
+ */
+int bc_reverse_prepare(struct bc_job *job);
+
+/* Source and destination change places. Context: job->lock held, writes are held; as for a flip. */
+void bc_reverse(struct bc_job *job);
+
+/* May it go on without the source? Context: job->lock held. Return: 0 or -errno. */
+int bc_reverse_check_failed(struct bc_job *job, bool lossy);
+
+/* Bytes of regions with acknowledged writes that the destination lacks. Context: any. */
+u64 bc_source_only_bytes(const struct bc_job *job);
 
 /* bc-reap.c */
 int bc_reap_init(void);

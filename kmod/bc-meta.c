@@ -154,8 +154,8 @@ static const char *read_super(struct bc_meta *meta)
 		return bc_format_verdicts[verdict];
 	if (le64_to_cpu(super[i]->len) != job->len ||
 	    le32_to_cpu(super[i]->region_sectors) != job->args.region_sectors ||
-	    le64_to_cpu(super[i]->source.offset) != job->source.start ||
-	    le64_to_cpu(super[i]->destination.offset) != job->destination.start)
+	    le64_to_cpu(super[i]->source.offset) != job->source->start ||
+	    le64_to_cpu(super[i]->destination.offset) != job->destination->start)
 		return "of a job of another size";
 	*meta->super = *super[i];
 	return NULL;
@@ -239,7 +239,7 @@ static int disown(struct bc_meta *meta)
 	struct bc_job *job = meta->job;
 	int r;
 
-	if (READ_ONCE(job->truth) == &job->destination)
+	if (READ_ONCE(job->truth) == job->destination)
 		outcome = BC_OUTCOME_PIVOTED;
 	if (!meta->super->generation) {
 		if (bc_registry_metadata_busy(job))

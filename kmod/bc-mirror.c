@@ -173,7 +173,7 @@ static void leg_ended(struct bc_mirror *mirror, enum bc_leg_of leg, blk_status_t
 	over = mirror->ended == BC_BOTH_LEGS;
 	/* I1: before the range leaves, and before the guest hears of it. */
 	if (status && mirror->sectors)
-		bc_mirror_mark(mirror);
+		bc_mirror_mark(mirror, leg == BC_DESTINATION);
 	if (leg == BC_SOURCE)
 		mirror->source_status = status;
 	else if (sent)
@@ -263,18 +263,18 @@ static void prepare(struct bc_mirror *mirror, struct bc_job *job, struct bio *gu
 	 * Nobody polls these. And one that may not wait has been let in: refused by the source
 	 * alone it would make its region dirty.
 	 */
-	bio_init(source, job->source.bdev, mirror->vecs, BC_MIRROR_VECS,
+	bio_init(source, job->source->bdev, mirror->vecs, BC_MIRROR_VECS,
 		 guest->bi_opf & ~(REQ_POLLED | REQ_NOWAIT));
 	bio_clone_blkg_association(source, guest);
 	source->bi_ioprio = guest->bi_ioprio;
-	source->bi_iter.bi_sector = job->source.start + io->start;
+	source->bi_iter.bi_sector = job->source->start + io->start;
 	source->bi_private = mirror;
 	source->bi_end_io = source_bio_end;
 
-	bio_init(destination, job->destination.bdev, mirror->vecs, BC_MIRROR_VECS,
+	bio_init(destination, job->destination->bdev, mirror->vecs, BC_MIRROR_VECS,
 		 guest->bi_opf & kept);
 	destination->bi_ioprio = guest->bi_ioprio;
-	destination->bi_iter.bi_sector = job->destination.start + io->start;
+	destination->bi_iter.bi_sector = job->destination->start + io->start;
 	destination->bi_private = mirror;
 	destination->bi_end_io = destination_bio_end;
 	add_data(mirror, guest);

@@ -41,9 +41,9 @@ static inline struct bc_job *bc_mirrors_job(struct bc_mirrors *m)
 	return container_of(m, struct bc_job, mirrors);
 }
 
-static inline void bc_mirror_mark(struct bc_mirror *mirror)
+static inline void bc_mirror_mark(struct bc_mirror *mirror, bool acknowledged)
 {
-	bc_io_mark(mirror->job, mirror->start, mirror->sectors);
+	bc_io_mark(mirror->job, mirror->start, mirror->sectors, acknowledged);
 }
 
 /* bc-mirror.c */

@@ -38,7 +38,7 @@ static bool wanted(struct bc_job *job)
 static bool possible(struct bc_job *job)
 {
 	if (!job->live || READ_ONCE(job->copier.stopped) || job->paused || job->mode.held_off ||
-	    job->truth != &job->source)
+	    job->truth != job->source)
 		return false;
 	return job->state == BC_COPYING || job->state == BC_READY || job->state == BC_COMPLETING;
 }
@@ -207,6 +207,19 @@ void bc_mode_start(struct bc_job *job)
 	bc_mode_update(job);
 	mutex_unlock(&job->lock);
 	queue_delayed_work(job->wq, &job->mode.tick, WINDOW);
+}
+
+void bc_mode_forget(struct bc_job *job)
+{
+	struct bc_mode *mode = &job->mode;
+
+	lockdep_assert_held(&job->lock);
+	mode->held_off = false;
+	mode->hold_off_s = 0;
+	mode->behind = false;
+	mode->stalled = 0;
+	mode->slow = 0;
+	mode->good_since = jiffies;
 }
 
 void bc_mode_init(struct bc_job *job)

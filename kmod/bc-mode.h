@@ -51,6 +51,9 @@ void bc_mode_start(struct bc_job *job);
  */
 void bc_mode_update(struct bc_job *job);
 
+/* The destination is another one now. Context: job->lock held. */
+void bc_mode_forget(struct bc_job *job);
+
 /* A guest write waited for the destination for too long. Context: process. */
 void bc_mode_fall_back(struct bc_job *job);
 

@@ -65,7 +65,7 @@ void bc_piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int sect
 		c->current_copy = NULL;
 	WRITE_ONCE(c->in_flight, c->in_flight + 1);
 	bc_account(&c->piece_bytes, c->piece_bytes + ((u64)sectors << SECTOR_SHIFT));
-	piece_submit(piece, &bc_copier_job(c)->source, REQ_OP_READ);
+	piece_submit(piece, bc_copier_job(c)->source, REQ_OP_READ);
 }
 
 static void piece_end(struct bc_copier *c, struct bc_piece *piece)
@@ -116,7 +116,7 @@ static bool is_zero_there(struct bc_job *job, const struct bc_piece *piece)
 	unsigned long region = piece->start >> job->region_shift;
 	unsigned long last = (piece->start + piece->sectors - 1) >> job->region_shift;
 
-	if (!job->zero)
+	if (!job->zero || job->reversals)
 		return false;
 	for (; region <= last; region++)
 		if (!test_bit(region, job->zero))
@@ -148,13 +148,13 @@ static void piece_write(struct bc_copier *c, struct bc_piece *piece)
 			return;
 		}
 		piece->stage = BC_PIECE_ZERO;
-		piece_submit(piece, &job->destination, REQ_OP_WRITE_ZEROES |
+		piece_submit(piece, job->destination, REQ_OP_WRITE_ZEROES |
 			     (detect == BC_DETECT_ZEROES_ON ? REQ_NOUNMAP : 0));
 		return;
 	}
 	bc_zero_forget(job, piece->start, piece->sectors);
 	piece->stage = BC_PIECE_WRITE;
-	piece_submit(piece, &job->destination, REQ_OP_WRITE);
+	piece_submit(piece, job->destination, REQ_OP_WRITE);
 }
 
 static void piece_failed(struct bc_copier *c, struct bc_piece *piece)

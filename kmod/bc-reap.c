@@ -34,7 +34,7 @@ static void reap_work(struct work_struct *work)
 	struct file *claim;
 
 	/* Best effort: a disk that is gone can not be opened, nor used by others. */
-	claim = bdev_file_open_by_dev(file_bdev(job->destination_file)->bd_dev, BLK_OPEN_READ, job,
+	claim = bdev_file_open_by_dev(file_bdev(job->destination->file)->bd_dev, BLK_OPEN_READ, job,
 				      NULL);
 	wait_quiet(job);
 	if (!IS_ERR(claim))

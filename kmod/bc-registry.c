@@ -40,8 +40,8 @@ static bool metadata_on_leg(const struct bc_job *job, const struct bc_job *other
 	struct bc_leg metadata = { .bdev = job->meta->bdev };
 	sector_t len = bdev_nr_sectors(metadata.bdev);
 
-	return legs_overlap(&metadata, len, &other->source, other->len) ||
-	       legs_overlap(&metadata, len, &other->destination, other->len);
+	return legs_overlap(&metadata, len, &other->legs[0], other->len) ||
+	       legs_overlap(&metadata, len, &other->legs[1], other->len);
 }
 
 static bool metadata_conflict(const struct bc_job *job, const struct bc_job *other)
@@ -64,16 +64,16 @@ static bool metadata_conflict(const struct bc_job *job, const struct bc_job *oth
  */
 static bool conflict(const struct bc_job *job, const struct bc_job *other)
 {
-	const struct bc_leg *legs[] = { &job->source, &job->destination };
-	unsigned int i;
+	unsigned int i, k;
 
-	for (i = 0; i < ARRAY_SIZE(legs); i++) {
-		if (legs_overlap(legs[i], job->len, &other->source, other->len))
-			return true;
-		if (READ_ONCE(other->state) != BC_FINISHED &&
-		    legs_overlap(legs[i], job->len, &other->destination, other->len))
-			return true;
-	}
+	for (i = 0; i < ARRAY_SIZE(job->legs); i++)
+		for (k = 0; k < ARRAY_SIZE(other->legs); k++) {
+			if (READ_ONCE(other->state) == BC_FINISHED &&
+			    &other->legs[k] == READ_ONCE(other->destination))
+				continue;
+			if (legs_overlap(&job->legs[i], job->len, &other->legs[k], other->len))
+				return true;
+		}
 	return false;
 }
 
@@ -86,11 +86,12 @@ static int check_successor(struct bc_job *job, struct bc_job *live)
 {
 	enum bc_state state = READ_ONCE(live->state);
 
+	smp_rmb();	/* the legs are those of that state; pairs with the lock in hold_end() */
 	if (state == BC_COMPLETING) {
 		job->ti->error = "The live job is completing";
 		return -EBUSY;
 	}
-	if (state == BC_PIVOTED && !same_leg(job->truth, &live->destination)) {
+	if (state == BC_PIVOTED && !same_leg(job->truth, live->destination)) {
 		job->ti->error = "The live job has pivoted, its source is stale";
 		return -EBUSY;
 	}
@@ -98,8 +99,9 @@ static int check_successor(struct bc_job *job, struct bc_job *live)
 		job->ti->error = "The live job has not finished";
 		return -EBUSY;
 	}
-	if (state != BC_PIVOTED && job->args.pivoted && !same_leg(job->truth, &live->source)) {
-		job->ti->error = "The live job has not pivoted, its destination is stale";
+	if (state != BC_PIVOTED && (job->args.pivoted || READ_ONCE(live->reversals)) &&
+	    !same_leg(job->truth, live->source)) {
+		job->ti->error = "The live job has not pivoted there, its destination is stale";
 		return -EBUSY;
 	}
 	return 0;
@@ -109,7 +111,7 @@ static int check(struct bc_job *job)
 {
 	struct bc_job *other, *live = NULL;
 
-	if (legs_overlap(&job->source, job->len, &job->destination, job->len)) {
+	if (legs_overlap(job->source, job->len, job->destination, job->len)) {
 		job->ti->error = "Source and destination overlap";
 		return -EINVAL;
 	}
@@ -156,7 +158,7 @@ void bc_registry_bury(struct bc_job *job)
 	mutex_lock(&registry_mutex);
 	WRITE_ONCE(job->live, false);
 	job->md = NULL;
-	job->source.bdev = NULL;
+	job->source->bdev = NULL;
 	mutex_unlock(&registry_mutex);
 }
 
@@ -164,7 +166,7 @@ void bc_registry_bury(struct bc_job *job)
 static bool is_older(struct bc_job *other, struct bc_job *job)
 {
 	return (!other->md || other->md == job->md) && other->generation < job->generation &&
-	       legs_overlap(&job->destination, job->len, &other->destination, other->len);
+	       legs_overlap(job->destination, job->len, other->destination, other->len);
 }
 
 bool bc_registry_has_older(struct bc_job *job)

@@ -34,7 +34,9 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	bool mirroring = READ_ONCE(job->mirrors.mirroring);
 	unsigned int sz = 0;
 
-	dirty = min(bc_bitmap_count(&job->dirty) << region_bytes_shift, total);
+	/* What is dirty when it has pivoted without its source is nobody's any more. */
+	dirty = state == BC_PIVOTED ? 0 :
+		min(bc_bitmap_count(&job->dirty) << region_bytes_shift, total);
 	smp_rmb();	/* pairs with bc_copy_begin(): it raises the other first */
 	in_flight = min(READ_ONCE(c->in_flight_bytes), total);
 	synced = total - min(total, dirty + in_flight);
@@ -42,7 +44,7 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	if (!is_ready(state) && synced == total)
 		synced -= 1 << SECTOR_SHIFT;
 
-	DMEMIT("%u %s %llu/%llu %u 35", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
+	DMEMIT("%u %s %llu/%llu %u 37", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
 	       (unsigned long long)synced >> SECTOR_SHIFT,
 	       (unsigned long long)total >> SECTOR_SHIFT, job->args.region_sectors);
 	DMEMIT(" ready %d paused %d copy_mode %s mirroring %d actively_synced %d", is_ready(state),
@@ -69,6 +71,8 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	       (unsigned long long)READ_ONCE(job->source_errors),
 	       (unsigned long long)READ_ONCE(job->target_errors),
 	       bc_error_names[READ_ONCE(job->error)]);
+	DMEMIT(" reversals %u source_only_bytes %llu", READ_ONCE(job->reversals),
+	       (unsigned long long)min(bc_source_only_bytes(job), total));
 	DMEMIT(" metadata %s intent_bytes %llu",
 	       job->meta ? bc_meta_state_names[READ_ONCE(job->meta->state)] : "none",
 	       job->meta ? (unsigned long long)min(READ_ONCE(job->meta->nr_set) <<
@@ -88,12 +92,15 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 
 static void status_table(struct bc_job *job, char *result, unsigned int maxlen)
 {
+	const struct bc_leg *source = READ_ONCE(job->source);
+	/* They may change places while we look. */
+	const struct bc_leg *destination = &job->legs[source == &job->legs[0]];
 	struct bc_args args;
 	unsigned int sz = 0;
 
 	bc_job_args(job, &args);
-	DMEMIT("%s %llu %s %llu ", job->source.dev->name, (unsigned long long)job->source.start,
-	       job->destination.dev->name, (unsigned long long)job->destination.start);
+	DMEMIT("%s %llu %s %llu ", source->dev->name, (unsigned long long)source->start,
+	       destination->dev->name, (unsigned long long)destination->start);
 	if (sz < maxlen)
 		sz += bc_args_format(&args, result + sz, maxlen - sz);
 }
@@ -104,10 +111,10 @@ static void status_ima(struct bc_job *job, char *result, unsigned int maxlen)
 	unsigned int sz = 0;
 
 	DMEMIT_TARGET_NAME_VERSION(job->ti->type);
-	DMEMIT(",source_device_name=%s,source_start=%llu", job->source.dev->name,
-	       (unsigned long long)job->source.start);
-	DMEMIT(",destination_device_name=%s,destination_start=%llu", job->destination.dev->name,
-	       (unsigned long long)job->destination.start);
+	DMEMIT(",source_device_name=%s,source_start=%llu", job->source->dev->name,
+	       (unsigned long long)job->source->start);
+	DMEMIT(",destination_device_name=%s,destination_start=%llu", job->destination->dev->name,
+	       (unsigned long long)job->destination->start);
 	DMEMIT(",region_sectors=%u,copy_mode=%s,pivoted=%c,finished=%c;", job->args.region_sectors,
 	       bc_copy_mode_names[job->args.copy_mode], job->args.pivoted ? 'y' : 'n',
 	       job->args.finished ? 'y' : 'n');

@@ -33,7 +33,7 @@ static int blockcopy_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	 * The core drops the flushes of a device without a cache. Those of the guest are the
 	 * destination's after a flip, whenever the table that says so comes.
 	 */
-	ti->flush_supported = bdev_write_cache(job->destination.bdev);
+	ti->flush_supported = bdev_write_cache(job->destination->bdev);
 	/*
 	 * One of each, to the truth alone: the core takes what it sees refused away from the guest.
 	 */
@@ -59,7 +59,7 @@ static int blockcopy_map(struct dm_target *ti, struct bio *bio)
 
 static int blockcopy_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
-	bc_io_end(ti->private, bio);
+	bc_io_end(ti->private, bio, *error);
 	return DM_ENDIO_DONE;
 }
 
@@ -139,19 +139,36 @@ static void blockcopy_status(struct dm_target *ti, status_type_t type, unsigned 
 	bc_status(ti->private, type, result, maxlen);
 }
 
+/* The words after the first one. */
+static bool parse_how(struct bc_how *how, unsigned int argc, char **argv)
+{
+	if (!argc)
+		return true;
+	if (argc == 1 && !strcmp(argv[0], "unrecorded"))
+		how->unrecorded = true;
+	else if (argc == 1 && how->pivot && !strcmp(argv[0], "reverse"))
+		how->reverse = true;
+	else if (argc <= 2 && how->pivot && !strcmp(argv[0], "source-failed"))
+		how->source_failed = true;
+	else
+		return false;
+	how->lossy = argc == 2;
+	return argc == 1 || !strcmp(argv[1], "lossy");
+}
+
 static int message_complete(struct bc_job *job, bool pivot, unsigned int argc, char **argv)
 {
-	const char *word = argv[1];
-	unsigned int ms;
+	struct bc_how how = { .pivot = pivot };
 
-	if (argc == 3 && strcmp(argv[2], "unrecorded"))
+	if (!parse_how(&how, argc - 1, argv + 1))
 		return -EINVAL;
-	if (kstrtouint(word, 10, &ms) || ms < BLOCKCOPY_HOLD_MS_MIN || ms > BLOCKCOPY_HOLD_MS_MAX) {
+	if (kstrtouint(argv[0], 10, &how.ms) || how.ms < BLOCKCOPY_HOLD_MS_MIN ||
+	    how.ms > BLOCKCOPY_HOLD_MS_MAX) {
 		DMWARN("%s: %s: need 1 to 60000 milliseconds, got \"%s\"", dm_device_name(job->md),
-		       pivot ? "complete" : "finish", word);
+		       pivot ? "complete" : "finish", argv[0]);
 		return -EINVAL;
 	}
-	return bc_complete(job, pivot, ms, argc == 3);
+	return bc_complete(job, &how);
 }
 
 static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
@@ -165,10 +182,10 @@ static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **arg
 		return bc_job_resume(job);
 	if (argc == 3 && !strcmp(argv[0], "set"))
 		return bc_job_set(job, argv[1], argv[2]);
-	if ((argc == 2 || argc == 3) && !strcmp(argv[0], "complete"))
-		return message_complete(job, true, argc, argv);
-	if ((argc == 2 || argc == 3) && !strcmp(argv[0], "finish"))
-		return message_complete(job, false, argc, argv);
+	if (argc >= 2 && !strcmp(argv[0], "complete"))
+		return message_complete(job, true, argc - 1, argv + 1);
+	if (argc >= 2 && !strcmp(argv[0], "finish"))
+		return message_complete(job, false, argc - 1, argv + 1);
 	if (argc == 1 && !strcmp(argv[0], "fail"))
 		return bc_job_give_up(job);
 	if (argc == 1 && !strcmp(argv[0], "detach"))
@@ -191,7 +208,7 @@ static int blockcopy_iterate_devices(struct dm_target *ti, iterate_devices_callo
 {
 	struct bc_job *job = ti->private;
 
-	return fn(ti, job->source.dev, job->source.start, ti->len, data);
+	return fn(ti, job->source->dev, job->source->start, ti->len, data);
 }
 
 static struct target_type blockcopy_target = {

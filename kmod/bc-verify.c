@@ -288,8 +288,8 @@ static bool read_piece(struct bc_verify *v)
 	watch(v);
 	v->step = BC_VERIFY_READ;
 	atomic_set(&v->reads, 2);
-	read_leg(&v->legs[0], &job->source);
-	read_leg(&v->legs[1], &job->destination);
+	read_leg(&v->legs[0], job->source);
+	read_leg(&v->legs[1], job->destination);
 	return true;
 }
 

@@ -199,7 +199,7 @@ static struct bio *make_late(struct bc_mirror *mirror)
 	WRITE_ONCE(m->nr_late, m->nr_late + 1);
 	WRITE_ONCE(m->timeouts, m->timeouts + 1);
 	if (mirror->sectors) {
-		bc_mirror_mark(mirror);	/* I1: before the guest is acknowledged */
+		bc_mirror_mark(mirror, true);	/* I1: before the guest is acknowledged */
 		bc_range_leave(&m->ranges, &io->range);
 		bc_range_enter(&m->ranges, &mirror->range, BC_RANGE_LATE,
 			       round_down_region(job, mirror->start),

@@ -32,16 +32,19 @@ static bool changes_data(struct bio *bio)
 static void route(struct bc_job *job, struct bio *bio)
 {
 	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
-	struct bc_leg *leg = READ_ONCE(job->truth);
+	struct bc_leg *leg;
 
 	/*
 	 * The truth changes only while job->writes is killed and drained, and after a flip the
 	 * reference stays in atomic mode, where taking it is a full barrier: whoever holds one sees
 	 * the truth of before the flip, or of after it, together with all writers of that time
-	 * (I6).
+	 * (I6). After one that has reversed the job it goes back to percpu mode: then who sees that
+	 * sees the flip. Pairs with the smp_store_release() that ends the switch.
 	 */
+	smp_rmb();
+	leg = READ_ONCE(job->truth);
 	io->counted = true;
-	io->marks = leg == &job->source;
+	io->marks = leg == job->source;
 	remap(job, leg, bio);
 }
 
@@ -52,7 +55,7 @@ static void route(struct bc_job *job, struct bio *bio)
 static bool mirrored(struct bc_job *job)
 {
 	return unlikely(READ_ONCE(job->mirrors.mirroring)) &&
-	       READ_ONCE(job->truth) == &job->source;
+	       READ_ONCE(job->truth) == job->source;
 }
 
 /* I9. Return: whether the bio, which holds a reference of job->writes, may go on now. */
@@ -173,12 +176,16 @@ void bc_io_admitted(struct bc_job *job, struct bio *bio)
 	dm_submit_bio_remap(bio, NULL);
 }
 
-void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors)
+void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors, bool acknowledged)
 {
 	unsigned long first = start >> job->region_shift;
 	unsigned long last = (start + sectors - 1) >> job->region_shift;
-	unsigned long marked = bc_bitmap_mark(&job->dirty, first, last);
+	unsigned long marked;
 
+	/* In this order: who clears goes the other way, see bc_copy_begin(). */
+	if (acknowledged && READ_ONCE(job->reversals))
+		bc_bitmap_mark(&job->source_only, first, last);
+	marked = bc_bitmap_mark(&job->dirty, first, last);
 	if (trace_blockcopy_write_enabled())
 		trace_blockcopy_write(job->devt, start, sectors, marked);
 	/* Also if it was dirty already: it may have been cleared, and copied, since. */
@@ -191,7 +198,7 @@ void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors)
 		bc_copier_kick(&job->copier);
 }
 
-void bc_io_end(struct bc_job *job, struct bio *bio)
+void bc_io_end(struct bc_job *job, struct bio *bio, blk_status_t status)
 {
 	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
 
@@ -207,7 +214,7 @@ void bc_io_end(struct bc_job *job, struct bio *bio)
 	 * marks.
 	 */
 	if (io->marks)
-		bc_io_mark(job, io->start, io->sectors);
+		bc_io_mark(job, io->start, io->sectors, !status);
 	if (io->tracked)
 		bc_mirror_source_ended(job, io);
 	if (unlikely(io->epoch))

@@ -58,6 +58,13 @@
  *	complete <ms> [unrecorded]	when READY: hold guest writes at most <ms>, go on at the
  *					destination; "unrecorded": also where the metadata takes no
  *					record of it
+ *	complete <ms> reverse		likewise, and from that moment on go on as a job from the
+ *					old destination to the old source: READY, write-blocking,
+ *					on_source_error ignore. Not with metadata
+ *	complete <ms> source-failed [lossy]
+ *					of such a job: go on at the destination though the source
+ *					cannot be read, if no acknowledged write is only there;
+ *					"lossy": or even so
  *	finish <ms> [unrecorded]	when READY: hold guest writes at most <ms>, then leave the
  *					destination as it is
  *
@@ -109,6 +116,9 @@
  *	target_errors		errors of destination writes, zeroes and flushes
  *	error			"-", or what ended the last attempt or is retried, one of
  *				BLOCKCOPY_ERROR_*
+ *	reversals		how often source and destination changed places
+ *	source_only_bytes	bytes of regions with acknowledged writes that the destination may
+ *				lack; of a job that was never reversed, the dirty ones
  *	metadata		none; ok; off before the table was live; failed, or did not answer
  *				for write_timeout and at least a second: the job goes on without,
  *				after a crash everything is copied again; detached: likewise, and
@@ -178,6 +188,7 @@
 #define BLOCKCOPY_ERROR_BLACKOUT	"blackout-budget-spent"
 #define BLOCKCOPY_ERROR_SUSPENDED	"suspended-while-completing"
 #define BLOCKCOPY_ERROR_METADATA	"metadata-write"
+#define BLOCKCOPY_ERROR_SOURCE_ONLY	"source-only-writes"
 
 /* Values of "event". */
 #define BLOCKCOPY_EVENT_NONE		"-"
