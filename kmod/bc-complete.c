@@ -20,6 +20,8 @@
  *
  * A suspend that arrives gives the completion up first, as it would wait for the writes that are
  * parked.
+ *
+ * Jobs of a group wait for each other before they hold, and before they flip; see bc-group.c.
  */
 #include <linux/sizes.h>
 
@@ -108,6 +110,72 @@ static void release(struct bc_job *job, struct bio_list *bios)
 }
 
 /*
+ * The ways out. All go through here, with job->lock held; what is parked is then to be released.
+ */
+static void end_completion(struct bc_job *job, enum bc_state state, enum bc_event event,
+			   enum bc_error error, struct bio_list *bios)
+{
+	struct bc_completion *m = &job->completion;
+	bool held = m->phase == BC_PHASE_HOLD;
+
+	lockdep_assert_held(&job->lock);
+	m->phase = BC_PHASE_NONE;
+	/* A record that waited for the others is confirmed, or taken back. */
+	if (m->member.group && job->meta)
+		bc_meta_kick(job->meta);
+	bc_group_leave(job);
+	if (held) {
+		m->blackout_us = since_us(m->held_at);
+		hold_end(job, bios);
+	}
+	bc_job_set_state(job, state, event, error);
+	cancel_delayed_work(&m->timer);
+}
+
+/* I6: all is as it has to be, and all others of the group would flip as well. */
+static void flip(struct bc_job *job, struct bio_list *bios)
+{
+	struct bc_completion *m = &job->completion;
+
+	lockdep_assert_held(&job->lock);
+	m->flipped = m->hold;
+	/* A finished copy gets no write that comes after its instant. Nothing waits in the tree. */
+	WRITE_ONCE(job->mirrors.mirroring, false);
+	if (m->pivot)
+		WRITE_ONCE(job->truth, &job->destination);
+	/*
+	 * I6: pairs with the full barrier of percpu_ref_tryget_live(), see route(). Resurrecting
+	 * the reference orders nothing.
+	 */
+	smp_wmb();
+	if (m->pivot) {
+		/* With metadata that has failed: where the truth is may still be said there. */
+		if (job->meta)
+			bc_meta_kick(job->meta);
+		end_completion(job, BC_PIVOTED, BC_EVENT_PIVOTED, BC_ERROR_NONE, bios);
+	} else {
+		end_completion(job, BC_FINISHED, BC_EVENT_FINISHED, BC_ERROR_NONE, bios);
+		queue_work(job->wq, &m->begin);
+	}
+}
+
+/*
+ * What comes after the group's decision to flip comes after the flip, though it may not have got
+ * that far here. Return: whether it was given up, and not flipped.
+ */
+static bool give_up(struct bc_job *job, enum bc_state state, enum bc_error error,
+		    struct bio_list *bios)
+{
+	if (job->completion.member.group && !bc_group_abort(job)) {
+		flip(job, bios);
+		return false;
+	}
+	end_completion(job, state, BC_EVENT_NOT_COMPLETED, error, bios);
+	queue_work(job->wq, &job->completion.begin);
+	return true;
+}
+
+/*
  * The way there
  */
 
@@ -135,22 +203,34 @@ static void begin_hold(struct bc_job *job)
 	bc_copier_kick(&job->copier);
 }
 
+static bool is_drained(struct bc_job *job)
+{
+	u64 left = (bc_bitmap_count(&job->dirty) << (job->region_shift + SECTOR_SHIFT)) +
+		   READ_ONCE(job->copier.in_flight_bytes);
+
+	return left <= DRAINED_BYTES || ktime_get_ns() >= job->completion.drain_until;
+}
+
 static void completion_tick(struct work_struct *work)
 {
 	struct bc_job *job = container_of(to_delayed_work(work), struct bc_job, completion.tick);
 	struct bc_completion *m = &job->completion;
-	u64 left;
+	struct bio_list bios = BIO_EMPTY_LIST;
+	bool alone;
 
 	mutex_lock(&job->lock);
+	alone = !m->member.group;
 	if (m->phase == BC_PHASE_DRAIN) {
-		left = (bc_bitmap_count(&job->dirty) << (job->region_shift + SECTOR_SHIFT)) +
-			READ_ONCE(job->copier.in_flight_bytes);
-		if (left <= DRAINED_BYTES || ktime_get_ns() >= m->drain_until)
+		if (alone ? is_drained(job) : bc_group_gather(job, is_drained(job)))
 			begin_hold(job);
+		else if (!alone && ktime_get_ns() >= m->member.gather_until &&
+			 !bc_group_is_complete(job))
+			give_up(job, BC_READY, BC_ERROR_GROUP, &bios);
 		else
 			queue_delayed_work(job->wq, &m->tick, msecs_to_jiffies(TICK_MS));
 	}
 	mutex_unlock(&job->lock);
+	release(job, &bios);
 }
 
 /* Those who come from now on hold the other reference. */
@@ -201,10 +281,24 @@ void bc_complete_turn(struct bc_job *job)
 	queue_work(job->wq, &job->completion.begin);
 }
 
-int bc_complete(struct bc_job *job, bool pivot, unsigned int ms, bool unrecorded)
+/* Return: 0, or -EBUSY when it can not be, now. */
+static int check_begin(struct bc_job *job, bool pivot)
+{
+	bool stopped = READ_ONCE(job->copier.stopped);
+
+	if (job->state == BC_READY && !job->paused && !stopped)
+		return 0;
+	DMWARN("%s: cannot %s: job is %s, need ready and running", job->name,
+	       pivot ? "complete" : "finish",
+	       stopped ? "suspended" : job->paused ? "paused" : bc_state_names[job->state]);
+	return -EBUSY;
+}
+
+static int start_completion(struct bc_job *job, const struct bc_end *end, struct bc_group *group)
 {
 	struct bc_completion *m = &job->completion;
-	int r = 0;
+	u64 now;
+	int r;
 
 	/*
 	 * A second table that was loaded before would take the device back to the source, one day.
@@ -215,24 +309,50 @@ int bc_complete(struct bc_job *job, bool pivot, unsigned int ms, bool unrecorded
 		return -EBUSY;
 	}
 	mutex_lock(&job->lock);
-	if (job->state != BC_READY || job->paused || READ_ONCE(job->copier.stopped)) {
-		DMWARN("%s: cannot %s: job is %s, need ready and running", job->name,
-		       pivot ? "complete" : "finish",
-		       READ_ONCE(job->copier.stopped) ? "suspended" :
-		       job->paused ? "paused" : bc_state_names[job->state]);
-		r = -EBUSY;
-	} else {
-		m->pivot = pivot;
-		m->unrecorded = unrecorded;
+	r = check_begin(job, end->pivot);
+	if (!r && group) {
+		r = bc_group_join(group, end->count, job);
+		if (r)
+			DMWARN("%s: group %llu is over, full, or not one of %u", job->name,
+			       (unsigned long long)end->group, end->count);
+	}
+	if (!r) {
+		now = ktime_get_ns();
+		m->pivot = end->pivot;
+		m->unrecorded = end->unrecorded;
 		m->phase = BC_PHASE_BEGIN;
-		m->budget_ms = ms;
-		m->drain_until = ktime_get_ns() + (u64)ms * NSEC_PER_MSEC;
+		m->budget_ms = end->ms;
+		m->drain_until = now + (u64)end->ms * NSEC_PER_MSEC;
+		m->member.gather_until = now + BLOCKCOPY_GROUP_JOIN_MS * NSEC_PER_MSEC;
 		bc_job_set_state(job, BC_COMPLETING, BC_EVENT_COMPLETING, BC_ERROR_NONE);
 		queue_work(job->wq, &m->begin);
 	}
 	mutex_unlock(&job->lock);
 	bc_registry_unlock();
 	return r;
+}
+
+int bc_complete(struct bc_job *job, const struct bc_end *end)
+{
+	struct bc_group *group;
+	int r;
+
+	if (!end->count)
+		return start_completion(job, end, NULL);
+	group = bc_group_get(end->group, end->count);
+	if (!group)
+		return -ENOMEM;
+	r = start_completion(job, end, group);
+	if (r)
+		bc_group_spoil(group);
+	bc_group_put(group);
+	return r;
+}
+
+/* It has done all that it can. What it flushed needs no other flush, which might fail. */
+static bool waits_for_group(struct bc_job *job)
+{
+	return job->completion.member.group && job->completion.member.arrived;
 }
 
 u64 bc_complete_clean(struct bc_job *job)
@@ -244,7 +364,8 @@ u64 bc_complete_clean(struct bc_job *job)
 	if (m->phase == BC_PHASE_DRAIN) {
 		mod_delayed_work(job->wq, &m->tick, 0);
 	} else if (m->phase == BC_PHASE_HOLD && bc_writes_ended(job) &&
-		   bc_mirror_is_idle(job) && !bc_meta_recording(job, m->hold)) {
+		   bc_mirror_is_idle(job) && !bc_meta_recording(job, m->hold) &&
+		   !waits_for_group(job)) {
 		/*
 		 * I6: first no write in flight, late ones of the destination included, then nothing
 		 * dirty. The last write marks before it goes.
@@ -257,25 +378,6 @@ u64 bc_complete_clean(struct bc_job *job)
 	}
 	mutex_unlock(&job->lock);
 	return hold;
-}
-
-/*
- * The ways out. All go through here, with job->lock held; what is parked is then to be released.
- */
-static void end_completion(struct bc_job *job, enum bc_state state, enum bc_event event,
-			   enum bc_error error, struct bio_list *bios)
-{
-	struct bc_completion *m = &job->completion;
-	bool held = m->phase == BC_PHASE_HOLD;
-
-	lockdep_assert_held(&job->lock);
-	m->phase = BC_PHASE_NONE;
-	if (held) {
-		m->blackout_us = since_us(m->held_at);
-		hold_end(job, bios);
-	}
-	bc_job_set_state(job, state, event, error);
-	cancel_delayed_work(&m->timer);
 }
 
 /*
@@ -303,13 +405,6 @@ static bool may_flip(struct bc_job *job, u64 hold)
 	smp_rmb();	/* after dirty; pairs with bc_copy_begin(), which raises the other first */
 	return !READ_ONCE(job->copier.in_flight_bytes) &&
 	       READ_ONCE(job->copier.copied_bytes) == m->copied_bytes;
-}
-
-static void give_up(struct bc_job *job, enum bc_state state, enum bc_error error,
-		    struct bio_list *bios)
-{
-	end_completion(job, state, BC_EVENT_NOT_COMPLETED, error, bios);
-	queue_work(job->wq, &job->completion.begin);
 }
 
 void bc_complete_flushed(struct bc_job *job, u64 hold)
@@ -349,52 +444,53 @@ bool bc_complete_holds(struct bc_job *job, u64 hold)
 	return holds;
 }
 
-bool bc_complete_recorded(struct bc_job *job, u64 hold)
+enum bc_flip bc_complete_recorded(struct bc_job *job, u64 hold)
 {
 	struct bc_completion *m = &job->completion;
 	struct bio_list bios = BIO_EMPTY_LIST;
-	bool flips;
+	enum bc_flip r = BC_FLIP_NOT;
 
 	mutex_lock(&job->lock);
-	flips = may_flip(job, hold);
-	if (!flips)
-		goto unlock;
-	/* A finished copy gets no write that comes after its instant. Nothing waits in the tree. */
-	WRITE_ONCE(job->mirrors.mirroring, false);
-	if (m->pivot)
-		WRITE_ONCE(job->truth, &job->destination);
-	/*
-	 * I6: pairs with the full barrier of percpu_ref_tryget_live(), see route(). Resurrecting
-	 * the reference orders nothing.
-	 */
-	smp_wmb();
-	if (m->pivot) {
-		/* With metadata that has failed: where the truth is may still be said there. */
-		if (job->meta)
-			bc_meta_kick(job->meta);
-		end_completion(job, BC_PIVOTED, BC_EVENT_PIVOTED, BC_ERROR_NONE, &bios);
-	} else {
-		end_completion(job, BC_FINISHED, BC_EVENT_FINISHED, BC_ERROR_NONE, &bios);
-		queue_work(job->wq, &m->begin);
+	if (m->phase == BC_PHASE_HOLD && m->hold == hold && waits_for_group(job)) {
+		r = BC_FLIP_WAITS;
+	} else if (may_flip(job, hold)) {
+		r = BC_FLIP_WAITS;
+		if (!m->member.group || bc_group_arrive(job))
+			flip(job, &bios);
 	}
-unlock:
+	if (m->flipped == hold)
+		r = BC_FLIP_DONE;
 	mutex_unlock(&job->lock);
 	release(job, &bios);
-	return flips;
+	return r;
 }
 
 bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error error)
 {
 	struct bio_list bios = BIO_EMPTY_LIST;
-	bool was;
+	bool was = false;
 
 	mutex_lock(&job->lock);
-	was = job->completion.phase != BC_PHASE_NONE;
-	if (was)
-		give_up(job, state, error, &bios);
+	if (job->completion.phase != BC_PHASE_NONE)
+		was = give_up(job, state, error, &bios);
 	mutex_unlock(&job->lock);
 	release(job, &bios);
 	return was;
+}
+
+/* The others have decided, one way or the other. */
+static void completion_decided(struct work_struct *work)
+{
+	struct bc_job *job = container_of(work, struct bc_job, completion.member.decided);
+	struct bio_list bios = BIO_EMPTY_LIST;
+
+	mutex_lock(&job->lock);
+	/* The group of this time may be another one. */
+	if (job->completion.member.group && bc_group_is_decided(job))
+		give_up(job, BC_READY, BC_ERROR_GROUP, &bios);
+	mutex_unlock(&job->lock);
+	release(job, &bios);
+	bc_copier_kick(&job->copier);
 }
 
 static void completion_timer(struct work_struct *work)
@@ -441,6 +537,7 @@ int bc_completion_init(struct bc_job *job)
 	spin_lock_init(&job->hold.lock);
 	bio_list_init(&job->hold.bios);
 	INIT_WORK(&m->begin, completion_begin);
+	INIT_WORK(&m->member.decided, completion_decided);
 	INIT_DELAYED_WORK(&m->tick, completion_tick);
 	INIT_DELAYED_WORK(&m->timer, completion_timer);
 	r = percpu_ref_init(&job->writes[0], writes_0_drained, PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
@@ -454,6 +551,7 @@ void bc_completion_exit(struct bc_job *job)
 {
 	bc_complete_cancel(job, BC_READY, BC_ERROR_SUSPENDED);
 	cancel_work_sync(&job->completion.begin);
+	cancel_work_sync(&job->completion.member.decided);
 	cancel_delayed_work_sync(&job->completion.tick);
 	cancel_delayed_work_sync(&job->completion.timer);
 }

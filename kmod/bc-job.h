@@ -25,6 +25,7 @@
  *   registry mutex	which jobs there are (bc-registry.c); process context
  *   job->lock		mutex: state, paused, error, limits, the completion; process context; never
  *			held over I/O
+ *   groups_lock	spinlock: groups of jobs, who is where in them (bc-group.c); process context
  *   hold->lock		spinlock: the parked bios and whether to park; process context (map is)
  *   mirrors->lock	spinlock, interrupts: ranges at work, mirrored writes, those that wait
  *   meta->lock		spinlock: guest writes that wait for their intent; process context
@@ -49,6 +50,7 @@
 
 #include "bc-args.h"
 #include "bc-bitmap.h"
+#include "bc-group.h"
 #include "bc-meta.h"
 #include "bc-mirror.h"
 #include "bc-mode.h"
@@ -103,6 +105,7 @@ enum bc_error {
 	BC_ERROR_BLACKOUT,
 	BC_ERROR_SUSPENDED,
 	BC_ERROR_METADATA,
+	BC_ERROR_GROUP,
 	BC_ERROR_MAX,
 };
 
@@ -264,6 +267,8 @@ struct bc_completion {
 	u64 held_at;			/* ns */
 	u64 copied_bytes;		/* of the copier, when the destination was flushed */
 	u64 blackout_us;		/* how long the last hold was */
+	u64 flipped;			/* number of the hold that flipped, 0 for none */
+	struct bc_member member;
 	struct work_struct begin;
 	struct delayed_work tick;	/* of the drain */
 	struct delayed_work timer;	/* ends the hold */
@@ -462,11 +467,17 @@ u64 bc_copier_rate(const struct bc_copier *c);
 int bc_completion_init(struct bc_job *job);
 void bc_completion_exit(struct bc_job *job);
 
-/*
- * Messages "complete" and "finish". Context: process. Return: 0 (it goes on in the background) or
- * -errno.
- */
-int bc_complete(struct bc_job *job, bool pivot, unsigned int ms, bool unrecorded);
+/* Messages "complete" and "finish". */
+struct bc_end {
+	bool pivot;			/* "complete", else "finish" */
+	unsigned int ms;
+	bool unrecorded;
+	u64 group;			/* number of the group, if "count" is not 0 */
+	unsigned int count;		/* of its members */
+};
+
+/* Context: process. Return: 0 (it goes on in the background) or -errno. */
+int bc_complete(struct bc_job *job, const struct bc_end *end);
 
 /*
  * Give a completion up, if one is under way: writes go on at the source, the state is @state again.
@@ -490,8 +501,12 @@ void bc_complete_flushed(struct bc_job *job, u64 hold);
 /* Is that hold still on? Context: process. */
 bool bc_complete_holds(struct bc_job *job, u64 hold);
 
-/* The outcome is recorded: flip. Return: false when that hold is over, and nothing was flipped. */
-bool bc_complete_recorded(struct bc_job *job, u64 hold);
+/*
+ * The outcome is recorded: flip, or wait for the others of the group; then the metadata is kicked.
+ * Return: whether it has flipped; NOT is for good, that hold is over or has to begin anew.
+ */
+enum bc_flip { BC_FLIP_NOT, BC_FLIP_WAITS, BC_FLIP_DONE };
+enum bc_flip bc_complete_recorded(struct bc_job *job, u64 hold);
 
 /*
  * Let job->writes take a turn, soon: job->verify.turn is false then. Context: job->lock held.

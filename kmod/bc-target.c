@@ -141,17 +141,29 @@ static void blockcopy_status(struct dm_target *ti, status_type_t type, unsigned 
 
 static int message_complete(struct bc_job *job, bool pivot, unsigned int argc, char **argv)
 {
-	const char *word = argv[1];
-	unsigned int ms;
+	struct bc_end end = { .pivot = pivot };
 
-	if (argc == 3 && strcmp(argv[2], "unrecorded"))
-		return -EINVAL;
-	if (kstrtouint(word, 10, &ms) || ms < BLOCKCOPY_HOLD_MS_MIN || ms > BLOCKCOPY_HOLD_MS_MAX) {
+	if (kstrtouint(argv[1], 10, &end.ms) || end.ms < BLOCKCOPY_HOLD_MS_MIN ||
+	    end.ms > BLOCKCOPY_HOLD_MS_MAX) {
 		DMWARN("%s: %s: need 1 to 60000 milliseconds, got \"%s\"", dm_device_name(job->md),
-		       pivot ? "complete" : "finish", word);
+		       argv[0], argv[1]);
 		return -EINVAL;
 	}
-	return bc_complete(job, pivot, ms, argc == 3);
+	argc -= 2;
+	argv += 2;
+	if (argc && !strcmp(argv[0], "unrecorded")) {
+		end.unrecorded = true;
+		argc--;
+		argv++;
+	}
+	if (argc && (argc != 3 || strcmp(argv[0], "group") || kstrtou64(argv[1], 10, &end.group) ||
+		     kstrtouint(argv[2], 10, &end.count) || !end.count ||
+		     end.count > BLOCKCOPY_GROUP_MAX)) {
+		DMWARN("%s: %s: need [unrecorded] [group <id> <count>] after the milliseconds",
+		       dm_device_name(job->md), pivot ? "complete" : "finish");
+		return -EINVAL;
+	}
+	return bc_complete(job, &end);
 }
 
 static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
@@ -165,9 +177,9 @@ static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **arg
 		return bc_job_resume(job);
 	if (argc == 3 && !strcmp(argv[0], "set"))
 		return bc_job_set(job, argv[1], argv[2]);
-	if ((argc == 2 || argc == 3) && !strcmp(argv[0], "complete"))
+	if (argc >= 2 && !strcmp(argv[0], "complete"))
 		return message_complete(job, true, argc, argv);
-	if ((argc == 2 || argc == 3) && !strcmp(argv[0], "finish"))
+	if (argc >= 2 && !strcmp(argv[0], "finish"))
 		return message_complete(job, false, argc, argv);
 	if (argc == 1 && !strcmp(argv[0], "fail"))
 		return bc_job_give_up(job);
