@@ -2,16 +2,72 @@
 /* Commands for a job that runs: pivot, finish, abort, pause, resume, set. */
 #include "ctl.h"
 
+/* What is done to several devices is done to all of them at once: that has to be said. */
+static int check_names(struct ctl *c, const char *command)
+{
+	if (c->n_arg > 1 && !c->opt.group)
+		return complain(BLOCKCOPY_USAGE,
+				"%s: found %d NAMEs, needed one, or --group to do it to all at one instant",
+				command, c->n_arg);
+	return BLOCKCOPY_OK;
+}
+
+/* One line a device. */
+static void print_group(struct ctl *c, const char *word, const char *phrase, const uint64_t *blackout_us)
+{
+	for (int i = 0; i < c->n_arg; i++) {
+		/* Taken down by an earlier call, which was interrupted. */
+		bool known = blackout_us[i] != UINT64_MAX;
+
+		if (c->opt.json)
+			json_print_result(stdout, c->arg[i], word, known ? &blackout_us[i] : NULL);
+		else if (known)
+			printf("%s: %s. Writes were held for %.3f ms\n", c->arg[i], phrase,
+			       blackout_us[i] / 1000.0);
+		else
+			printf("%s: %s before\n", c->arg[i], phrase);
+	}
+	fflush(stdout);
+}
+
+static int verify_all(struct ctl *c)
+{
+	char **args = c->arg;
+	int r = BLOCKCOPY_OK;
+
+	for (int i = 0; i < c->n_arg && !r; i++) {
+		c->arg = args + i;
+		r = verify_first(c);
+	}
+	c->arg = args;
+	return r;
+}
+
+static int pivot_group(struct ctl *c, unsigned int max_blackout_ms)
+{
+	uint64_t blackout_us[100];
+
+	if (blockcopy_pivot_group(c->bc, (const char *const *)c->arg, c->n_arg, max_blackout_ms,
+				  blackout_us) < 0)
+		return failed(c);
+	print_group(c, "pivoted", "Successfully pivoted", blackout_us);
+	return BLOCKCOPY_OK;
+}
+
 int cmd_pivot(struct ctl *c)
 {
 	unsigned int ms;
 	uint64_t blackout;
-	int r = get_max_blackout(c, &ms);
+	int r = check_names(c, "pivot");
 
+	if (!r)
+		r = get_max_blackout(c, &ms);
 	if (!r && c->opt.verify)
-		r = verify_first(c);
+		r = verify_all(c);
 	if (r)
 		return r;
+	if (c->opt.group)
+		return pivot_group(c, ms);
 	if (blockcopy_pivot(c->bc, c->arg[0], ms, &blackout) < 0)
 		return failed(c);
 	print_result(c, "pivoted", "Successfully pivoted", &blackout);
@@ -29,14 +85,29 @@ int finish_job(struct ctl *c, unsigned int max_blackout_ms, uint64_t *ret_blacko
 	return r < 0 ? failed(c) : BLOCKCOPY_OK;
 }
 
+static int finish_group(struct ctl *c, unsigned int max_blackout_ms)
+{
+	uint64_t blackout_us[100];
+
+	if (blockcopy_finish_group(c->bc, (const char *const *)c->arg, c->n_arg, max_blackout_ms,
+				   c->opt.keep_tracking, blackout_us) < 0)
+		return failed(c);
+	print_group(c, "finished", "Successfully copied", blackout_us);
+	return BLOCKCOPY_OK;
+}
+
 int cmd_finish(struct ctl *c)
 {
 	unsigned int ms;
 	uint64_t blackout;
-	int r = get_max_blackout(c, &ms);
+	int r = check_names(c, "finish");
 
+	if (!r)
+		r = get_max_blackout(c, &ms);
 	if (r)
 		return r;
+	if (c->opt.group)
+		return finish_group(c, ms);
 	r = finish_job(c, ms, &blackout);
 	if (r)
 		return r;

@@ -23,6 +23,8 @@
  *
  * A suspend that arrives gives the completion up first, as it would wait for the writes that are
  * parked.
+ *
+ * Jobs of a group wait for each other before they hold, and before they flip; see bc-group.c.
  */
 #include <linux/sizes.h>
 
@@ -111,6 +113,81 @@ static void release(struct bc_job *job, struct bio_list *bios)
 }
 
 /*
+ * The ways out. All go through here, with job->lock held; what is parked is then to be released.
+ */
+static void end_completion(struct bc_job *job, enum bc_state state, enum bc_event event,
+			   enum bc_error error, struct bio_list *bios)
+{
+	struct bc_completion *m = &job->completion;
+	bool held = m->phase == BC_PHASE_HOLD;
+
+	lockdep_assert_held(&job->lock);
+	m->phase = BC_PHASE_NONE;
+	/* A record that waited for the others is confirmed, or taken back. */
+	if (m->member.group && job->meta)
+		bc_meta_kick(job->meta);
+	bc_group_leave(job);
+	if (held) {
+		m->blackout_us = since_us(m->held_at);
+		hold_end(job, bios);
+	}
+	bc_job_set_state(job, state, event, error);
+	cancel_delayed_work(&m->timer);
+}
+
+/* I6: all is as it has to be, and all others of the group would flip as well. */
+static void flip(struct bc_job *job, struct bio_list *bios)
+{
+	struct bc_completion *m = &job->completion;
+
+	lockdep_assert_held(&job->lock);
+	m->flipped = m->hold;
+	/* A finished copy gets no write that comes after its instant. Nothing waits in the tree. */
+	if (m->how.reverse)
+		bc_reverse(job);
+	else
+		WRITE_ONCE(job->mirrors.mirroring, false);
+	if (m->how.pivot && !m->how.reverse)
+		WRITE_ONCE(job->truth, job->destination);
+	/*
+	 * I6: pairs with the full barrier of percpu_ref_tryget_live(), see route(). Resurrecting
+	 * the reference orders nothing.
+	 */
+	smp_wmb();
+	if (m->how.reverse) {
+		end_completion(job, BC_READY, BC_EVENT_PIVOTED, BC_ERROR_NONE, bios);
+		queue_work(job->wq, &m->begin);
+	} else if (m->how.pivot) {
+		/* With metadata that has failed: where the truth is may still be said there. */
+		if (job->meta)
+			bc_meta_kick(job->meta);
+		end_completion(job, BC_PIVOTED, BC_EVENT_PIVOTED, BC_ERROR_NONE, bios);
+	} else {
+		end_completion(job, BC_FINISHED, BC_EVENT_FINISHED, BC_ERROR_NONE, bios);
+		queue_work(job->wq, &m->begin);
+	}
+}
+
+/*
+ * What comes after the group's decision to flip comes after the flip, though it may not have got
+ * that far here. Return: whether it was given up, and not flipped.
+ */
+static bool give_up(struct bc_job *job, enum bc_state state, enum bc_error error,
+		    struct bio_list *bios)
+{
+	if (job->completion.member.group && !bc_group_abort(job)) {
+		flip(job, bios);
+		return false;
+	}
+	/* Without its source it may not have been ready. */
+	if (state == BC_READY)
+		state = job->completion.back;
+	end_completion(job, state, BC_EVENT_NOT_COMPLETED, error, bios);
+	queue_work(job->wq, &job->completion.begin);
+	return true;
+}
+
+/*
  * The way there
  */
 
@@ -138,22 +215,34 @@ static void begin_hold(struct bc_job *job)
 	bc_copier_kick(&job->copier);
 }
 
+static bool is_drained(struct bc_job *job)
+{
+	u64 left = (bc_bitmap_count(&job->dirty) << (job->region_shift + SECTOR_SHIFT)) +
+		   READ_ONCE(job->copier.in_flight_bytes);
+
+	return left <= DRAINED_BYTES || ktime_get_ns() >= job->completion.drain_until;
+}
+
 static void completion_tick(struct work_struct *work)
 {
 	struct bc_job *job = container_of(to_delayed_work(work), struct bc_job, completion.tick);
 	struct bc_completion *m = &job->completion;
-	u64 left;
+	struct bio_list bios = BIO_EMPTY_LIST;
+	bool alone;
 
 	mutex_lock(&job->lock);
+	alone = !m->member.group;
 	if (m->phase == BC_PHASE_DRAIN) {
-		left = (bc_bitmap_count(&job->dirty) << (job->region_shift + SECTOR_SHIFT)) +
-			READ_ONCE(job->copier.in_flight_bytes);
-		if (left <= DRAINED_BYTES || ktime_get_ns() >= m->drain_until)
+		if (alone ? is_drained(job) : bc_group_gather(job, is_drained(job)))
 			begin_hold(job);
+		else if (!alone && ktime_get_ns() >= m->member.gather_until &&
+			 !bc_group_is_complete(job))
+			give_up(job, BC_READY, BC_ERROR_GROUP, &bios);
 		else
 			queue_delayed_work(job->wq, &m->tick, msecs_to_jiffies(TICK_MS));
 	}
 	mutex_unlock(&job->lock);
+	release(job, &bios);
 }
 
 /* Those who come from now on hold the other reference. */
@@ -225,13 +314,11 @@ static int check_state(struct bc_job *job, const struct bc_how *how)
 	return -EBUSY;
 }
 
-int bc_complete(struct bc_job *job, const struct bc_how *how)
+static int start_completion(struct bc_job *job, const struct bc_how *how, struct bc_group *group)
 {
 	struct bc_completion *m = &job->completion;
-	int r = how->reverse ? bc_reverse_prepare(job) : 0;
-
-	if (r)
-		return r;
+	u64 now;
+	int r;
 
 	/*
 	 * A second table that was loaded before would take the device back to the source, one day.
@@ -243,14 +330,20 @@ int bc_complete(struct bc_job *job, const struct bc_how *how)
 	}
 	mutex_lock(&job->lock);
 	r = check_state(job, how);
+	if (!r && group) {
+		r = bc_group_join(group, how->count, job);
+		if (r)
+			DMWARN("%s: group %llu is over, full, or not one of %u", job->name,
+			       (unsigned long long)how->group, how->count);
+	}
 	if (!r) {
+		now = ktime_get_ns();
 		m->how = *how;
 		m->back = how->source_failed && job->state != BC_READY ? job->state : BC_READY;
 		m->phase = BC_PHASE_BEGIN;
-		m->drain_until = ktime_get_ns();
-		/* There is nothing to drain that could be read. */
-		if (!how->source_failed)
-			m->drain_until += (u64)how->ms * NSEC_PER_MSEC;
+		/* Without the source there is nothing to drain that could be read. */
+		m->drain_until = how->source_failed ? now : now + (u64)how->ms * NSEC_PER_MSEC;
+		m->member.gather_until = now + BLOCKCOPY_GROUP_JOIN_MS * NSEC_PER_MSEC;
 		bc_job_set_state(job, BC_COMPLETING, BC_EVENT_COMPLETING, BC_ERROR_NONE);
 		queue_work(job->wq, &m->begin);
 	}
@@ -259,23 +352,21 @@ int bc_complete(struct bc_job *job, const struct bc_how *how)
 	return r;
 }
 
-/*
- * The ways out. All go through here, with job->lock held; what is parked is then to be released.
- */
-static void end_completion(struct bc_job *job, enum bc_state state, enum bc_event event,
-			   enum bc_error error, struct bio_list *bios)
+int bc_complete(struct bc_job *job, const struct bc_how *how)
 {
-	struct bc_completion *m = &job->completion;
-	bool held = m->phase == BC_PHASE_HOLD;
+	struct bc_group *group;
+	int r = how->reverse ? bc_reverse_prepare(job) : 0;
 
-	lockdep_assert_held(&job->lock);
-	m->phase = BC_PHASE_NONE;
-	if (held) {
-		m->blackout_us = since_us(m->held_at);
-		hold_end(job, bios);
-	}
-	bc_job_set_state(job, state, event, error);
-	cancel_delayed_work(&m->timer);
+	if (r || !how->count)
+		return r ?: start_completion(job, how, NULL);
+	group = bc_group_get(how->group, how->count);
+	if (!group)
+		return -ENOMEM;
+	r = start_completion(job, how, group);
+	if (r)
+		bc_group_spoil(group);
+	bc_group_put(group);
+	return r;
 }
 
 /* Does the destination have all that it needs? Without the source that is less. */
@@ -286,6 +377,42 @@ static bool has_all(struct bc_job *job)
 	if (!how->source_failed)
 		return !bc_bitmap_count(&job->dirty);
 	return how->lossy || !bc_bitmap_count(&job->source_only);
+}
+
+/* It has done all that it can. What it flushed needs no other flush, which might fail. */
+static bool waits_for_group(struct bc_job *job)
+{
+	return job->completion.member.group && job->completion.member.arrived;
+}
+
+u64 bc_complete_clean(struct bc_job *job)
+{
+	struct bc_completion *m = &job->completion;
+	struct bio_list bios = BIO_EMPTY_LIST;
+	u64 hold = 0;
+
+	mutex_lock(&job->lock);
+	if (m->phase == BC_PHASE_DRAIN) {
+		mod_delayed_work(job->wq, &m->tick, 0);
+	} else if (m->phase == BC_PHASE_HOLD && bc_writes_ended(job) &&
+		   bc_mirror_is_idle(job) && !bc_meta_recording(job, m->hold) &&
+		   !waits_for_group(job)) {
+		/*
+		 * I6: first no write in flight, late ones of the destination included, then nothing
+		 * dirty. The last write marks before it goes.
+		 */
+		smp_mb();	/* pairs with the full barrier of the last percpu_ref_put() */
+		if (has_all(job))
+			hold = m->hold;
+		else if (m->how.source_failed)
+			/* Acknowledged since the message came, and nobody can copy it. */
+			give_up(job, m->back, BC_ERROR_SOURCE_ONLY, &bios);
+		else
+			bc_copier_kick(&job->copier);
+	}
+	mutex_unlock(&job->lock);
+	release(job, &bios);
+	return hold;
 }
 
 /*
@@ -313,45 +440,6 @@ static bool may_flip(struct bc_job *job, u64 hold)
 	smp_rmb();	/* after dirty; pairs with bc_copy_begin(), which raises the other first */
 	return !READ_ONCE(job->copier.in_flight_bytes) &&
 	       READ_ONCE(job->copier.copied_bytes) == m->copied_bytes;
-}
-
-static void give_up(struct bc_job *job, enum bc_state state, enum bc_error error,
-		    struct bio_list *bios)
-{
-	/* Without its source it may not have been ready. */
-	if (state == BC_READY)
-		state = job->completion.back;
-	end_completion(job, state, BC_EVENT_NOT_COMPLETED, error, bios);
-	queue_work(job->wq, &job->completion.begin);
-}
-
-u64 bc_complete_clean(struct bc_job *job)
-{
-	struct bc_completion *m = &job->completion;
-	struct bio_list bios = BIO_EMPTY_LIST;
-	u64 hold = 0;
-
-	mutex_lock(&job->lock);
-	if (m->phase == BC_PHASE_DRAIN) {
-		mod_delayed_work(job->wq, &m->tick, 0);
-	} else if (m->phase == BC_PHASE_HOLD && bc_writes_ended(job) &&
-		   bc_mirror_is_idle(job) && !bc_meta_recording(job, m->hold)) {
-		/*
-		 * I6: first no write in flight, late ones of the destination included, then nothing
-		 * dirty. The last write marks before it goes.
-		 */
-		smp_mb();	/* pairs with the full barrier of the last percpu_ref_put() */
-		if (has_all(job))
-			hold = m->hold;
-		else if (m->how.source_failed)
-			/* Acknowledged since the message came, and nobody can copy it. */
-			give_up(job, m->back, BC_ERROR_SOURCE_ONLY, &bios);
-		else
-			bc_copier_kick(&job->copier);
-	}
-	mutex_unlock(&job->lock);
-	release(job, &bios);
-	return hold;
 }
 
 void bc_complete_flushed(struct bc_job *job, u64 hold)
@@ -392,58 +480,53 @@ bool bc_complete_holds(struct bc_job *job, u64 hold)
 	return holds;
 }
 
-bool bc_complete_recorded(struct bc_job *job, u64 hold)
+enum bc_flip bc_complete_recorded(struct bc_job *job, u64 hold)
 {
 	struct bc_completion *m = &job->completion;
 	struct bio_list bios = BIO_EMPTY_LIST;
-	bool flips;
+	enum bc_flip r = BC_FLIP_NOT;
 
 	mutex_lock(&job->lock);
-	flips = may_flip(job, hold);
-	if (!flips)
-		goto unlock;
-	/* A finished copy gets no write that comes after its instant. Nothing waits in the tree. */
-	if (m->how.reverse)
-		bc_reverse(job);
-	else
-		WRITE_ONCE(job->mirrors.mirroring, false);
-	if (m->how.pivot && !m->how.reverse)
-		WRITE_ONCE(job->truth, job->destination);
-	/*
-	 * I6: pairs with the full barrier of percpu_ref_tryget_live(), see route(). Resurrecting
-	 * the reference orders nothing.
-	 */
-	smp_wmb();
-	if (m->how.reverse) {
-		end_completion(job, BC_READY, BC_EVENT_PIVOTED, BC_ERROR_NONE, &bios);
-		queue_work(job->wq, &m->begin);
-	} else if (m->how.pivot) {
-		/* With metadata that has failed: where the truth is may still be said there. */
-		if (job->meta)
-			bc_meta_kick(job->meta);
-		end_completion(job, BC_PIVOTED, BC_EVENT_PIVOTED, BC_ERROR_NONE, &bios);
-	} else {
-		end_completion(job, BC_FINISHED, BC_EVENT_FINISHED, BC_ERROR_NONE, &bios);
-		queue_work(job->wq, &m->begin);
+	if (m->phase == BC_PHASE_HOLD && m->hold == hold && waits_for_group(job)) {
+		r = BC_FLIP_WAITS;
+	} else if (may_flip(job, hold)) {
+		r = BC_FLIP_WAITS;
+		if (!m->member.group || bc_group_arrive(job))
+			flip(job, &bios);
 	}
-unlock:
+	if (m->flipped == hold)
+		r = BC_FLIP_DONE;
 	mutex_unlock(&job->lock);
 	release(job, &bios);
-	return flips;
+	return r;
 }
 
 bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error error)
 {
 	struct bio_list bios = BIO_EMPTY_LIST;
-	bool was;
+	bool was = false;
 
 	mutex_lock(&job->lock);
-	was = job->completion.phase != BC_PHASE_NONE;
-	if (was)
-		give_up(job, state, error, &bios);
+	if (job->completion.phase != BC_PHASE_NONE)
+		was = give_up(job, state, error, &bios);
 	mutex_unlock(&job->lock);
 	release(job, &bios);
 	return was;
+}
+
+/* The others have decided, one way or the other. */
+static void completion_decided(struct work_struct *work)
+{
+	struct bc_job *job = container_of(work, struct bc_job, completion.member.decided);
+	struct bio_list bios = BIO_EMPTY_LIST;
+
+	mutex_lock(&job->lock);
+	/* The group of this time may be another one. */
+	if (job->completion.member.group && bc_group_is_decided(job))
+		give_up(job, BC_READY, BC_ERROR_GROUP, &bios);
+	mutex_unlock(&job->lock);
+	release(job, &bios);
+	bc_copier_kick(&job->copier);
 }
 
 static void completion_timer(struct work_struct *work)
@@ -490,6 +573,7 @@ int bc_completion_init(struct bc_job *job)
 	spin_lock_init(&job->hold.lock);
 	bio_list_init(&job->hold.bios);
 	INIT_WORK(&m->begin, completion_begin);
+	INIT_WORK(&m->member.decided, completion_decided);
 	INIT_DELAYED_WORK(&m->tick, completion_tick);
 	INIT_DELAYED_WORK(&m->timer, completion_timer);
 	r = percpu_ref_init(&job->writes[0], writes_0_drained, PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
@@ -503,6 +587,7 @@ void bc_completion_exit(struct bc_job *job)
 {
 	bc_complete_cancel(job, BC_READY, BC_ERROR_SUSPENDED);
 	cancel_work_sync(&job->completion.begin);
+	cancel_work_sync(&job->completion.member.decided);
 	cancel_delayed_work_sync(&job->completion.tick);
 	cancel_delayed_work_sync(&job->completion.timer);
 }

@@ -25,6 +25,7 @@
  *   registry mutex	which jobs there are (bc-registry.c); process context
  *   job->lock		mutex: state, paused, error, limits, the completion; process context; never
  *			held over I/O
+ *   groups_lock	spinlock: groups of jobs, who is where in them (bc-group.c); process context
  *   hold->lock		spinlock: the parked bios and whether to park; process context (map is)
  *   mirrors->lock	spinlock, interrupts: ranges at work, mirrored writes, those that wait
  *   meta->lock		spinlock: guest writes that wait for their intent; process context
@@ -49,6 +50,7 @@
 
 #include "bc-args.h"
 #include "bc-bitmap.h"
+#include "bc-group.h"
 #include "bc-meta.h"
 #include "bc-mirror.h"
 #include "bc-mode.h"
@@ -104,6 +106,7 @@ enum bc_error {
 	BC_ERROR_SUSPENDED,
 	BC_ERROR_METADATA,
 	BC_ERROR_SOURCE_ONLY,
+	BC_ERROR_GROUP,
 	BC_ERROR_MAX,
 };
 
@@ -264,6 +267,8 @@ struct bc_how {
 	bool source_failed;		/* without the source, likewise */
 	bool lossy;			/* and without what was acknowledged there alone */
 	unsigned int ms;		/* to hold writes at most */
+	u64 group;			/* number of the group, if "count" is not 0 */
+	unsigned int count;		/* of its members */
 };
 
 /* "complete" or "finish" under way. Under job->lock. */
@@ -276,6 +281,8 @@ struct bc_completion {
 	u64 held_at;			/* ns */
 	u64 copied_bytes;		/* of the copier, when the destination was flushed */
 	u64 blackout_us;		/* how long the last hold was */
+	u64 flipped;			/* number of the hold that flipped, 0 for none */
+	struct bc_member member;
 	struct work_struct begin;
 	struct delayed_work tick;	/* of the drain */
 	struct delayed_work timer;	/* ends the hold */
@@ -514,8 +521,12 @@ static inline bool bc_source_failed(const struct bc_job *job)
 /* Is that hold still on? Context: process. */
 bool bc_complete_holds(struct bc_job *job, u64 hold);
 
-/* The outcome is recorded: flip. Return: false when that hold is over, and nothing was flipped. */
-bool bc_complete_recorded(struct bc_job *job, u64 hold);
+/*
+ * The outcome is recorded: flip, or wait for the others of the group; then the metadata is kicked.
+ * Return: whether it has flipped; NOT is for good, that hold is over or has to begin anew.
+ */
+enum bc_flip { BC_FLIP_NOT, BC_FLIP_WAITS, BC_FLIP_DONE };
+enum bc_flip bc_complete_recorded(struct bc_job *job, u64 hold);
 
 /*
  * Let job->writes take a turn, soon: job->verify.turn is false then. Context: job->lock held.

@@ -314,7 +314,11 @@ bool bc_meta_misleads(struct bc_job *job, bool pivot)
 	return job->meta && (pivot || READ_ONCE(job->meta->state) != BC_META_DETACHED);
 }
 
-/* Write the outcome that is wanted, and take it back when the hold was over before. */
+/*
+ * Write the outcome that is wanted, and take it back when the hold was over before.
+ *
+ * Return: 0, -errno, or 1 when that is not known yet; the work is queued when it is.
+ */
 static int record(struct bc_meta *meta)
 {
 	enum bc_outcome wanted;
@@ -329,20 +333,30 @@ static int record(struct bc_meta *meta)
 		return 0;
 
 	/* One that was given up long ago: nothing was written for it yet. */
-	if (bc_complete_holds(meta->job, hold))
+	if (meta->recorded != hold && bc_complete_holds(meta->job, hold)) {
 		r = write_slot(meta, wanted);
+		meta->recorded = hold;
+	}
 	/* The guest was let go without: what was written is to be disowned. */
 	if (!r && READ_ONCE(meta->state) != BC_META_OK)
 		return -ESTALE;
-	if (!r && bc_complete_recorded(meta->job, hold))
+	if (r)
+		return r;
+	switch (bc_complete_recorded(meta->job, hold)) {
+	case BC_FLIP_WAITS:
+		return 1;
+	case BC_FLIP_DONE:
 		r = write_slot(meta, wanted);
-	else if (!r)
+		break;
+	case BC_FLIP_NOT:
 		r = write_super(meta, BC_OUTCOME_COPYING);
+		break;
+	}
 	if (r)
 		return r;
 	spin_lock(&meta->lock);
 	if (meta->record_hold == hold) {
-		meta->record_hold = 0;
+		WRITE_ONCE(meta->record_hold, 0);
 		WRITE_ONCE(meta->closed, false);
 	}
 	spin_unlock(&meta->lock);
@@ -375,7 +389,7 @@ static void meta_work(struct work_struct *work)
 	if (!r && READ_ONCE(meta->state) == BC_META_OK)
 		r = bc_intent_clear(meta);
 	io_end(meta);
-	if (r)
+	if (r < 0)
 		bc_meta_fail(meta, "I/O error");
 }
 
@@ -502,6 +516,9 @@ void bc_meta_stop(struct bc_job *job)
 {
 	struct bc_meta *meta = job->meta;
 
+	/* One that a group has given up is still to be taken back. */
+	if (!wait_event_timeout(meta->quiet, !READ_ONCE(meta->record_hold), PATIENCE))
+		bc_meta_fail(meta, "does not answer");
 	WRITE_ONCE(meta->stopped, true);
 	smp_mb();	/* pairs with io_begin(): one of us sees the other */
 	/* Pairs with io_end(). */

@@ -78,6 +78,7 @@ struct bc_meta {
 	struct work_struct send;	/* on job->wq */
 	enum bc_outcome wanted;		/* to be in the superblock */
 	u64 record_hold;		/* number of the hold that waits for that, 0 for none */
+	u64 recorded;			/* of the one that it was written for last; the work's */
 
 	/* The bitmap: one bit for each region. The work alone changes it. */
 	unsigned long nr_words;

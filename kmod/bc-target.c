@@ -139,29 +139,43 @@ static void blockcopy_status(struct dm_target *ti, status_type_t type, unsigned 
 	bc_status(ti->private, type, result, maxlen);
 }
 
+/* "group <id> <count>" */
+static bool parse_group(struct bc_how *how, char **argv)
+{
+	return !strcmp(argv[0], "group") && !kstrtou64(argv[1], 10, &how->group) &&
+	       !kstrtouint(argv[2], 10, &how->count) && how->count &&
+	       how->count <= BLOCKCOPY_GROUP_MAX;
+}
+
 /* The words after the first one. */
 static bool parse_how(struct bc_how *how, unsigned int argc, char **argv)
 {
-	if (!argc)
-		return true;
-	if (argc == 1 && !strcmp(argv[0], "unrecorded"))
-		how->unrecorded = true;
-	else if (argc == 1 && how->pivot && !strcmp(argv[0], "reverse"))
+	if (argc == 1 && how->pivot && !strcmp(argv[0], "reverse")) {
 		how->reverse = true;
-	else if (argc <= 2 && how->pivot && !strcmp(argv[0], "source-failed"))
+		return true;
+	}
+	if (argc && argc <= 2 && how->pivot && !strcmp(argv[0], "source-failed")) {
 		how->source_failed = true;
-	else
-		return false;
-	how->lossy = argc == 2;
-	return argc == 1 || !strcmp(argv[1], "lossy");
+		how->lossy = argc == 2;
+		return argc == 1 || !strcmp(argv[1], "lossy");
+	}
+	if (argc && !strcmp(argv[0], "unrecorded")) {
+		how->unrecorded = true;
+		argc--;
+		argv++;
+	}
+	return !argc || (argc == 3 && parse_group(how, argv));
 }
 
 static int message_complete(struct bc_job *job, bool pivot, unsigned int argc, char **argv)
 {
 	struct bc_how how = { .pivot = pivot };
 
-	if (!parse_how(&how, argc - 1, argv + 1))
+	if (!parse_how(&how, argc - 1, argv + 1)) {
+		DMWARN("%s: %s: need [unrecorded] [group <id> <count>], reverse or source-failed after the milliseconds",
+		       dm_device_name(job->md), pivot ? "complete" : "finish");
 		return -EINVAL;
+	}
 	if (kstrtouint(argv[0], 10, &how.ms) || how.ms < BLOCKCOPY_HOLD_MS_MIN ||
 	    how.ms > BLOCKCOPY_HOLD_MS_MAX) {
 		DMWARN("%s: %s: need 1 to 60000 milliseconds, got \"%s\"", dm_device_name(job->md),

@@ -67,6 +67,10 @@
  *					"lossy": or even so
  *	finish <ms> [unrecorded]	when READY: hold guest writes at most <ms>, then leave the
  *					destination as it is
+ *	complete|finish <ms> [unrecorded] group <id> <count>
+ *				likewise, together with others: <count> jobs that were sent this with
+ *				the same number <id> hold writes, and all do it at one instant; or
+ *				none does, and all are READY again
  *
  *	verify [repair] [bandwidth <bytes/s>] [<start> <len>]
  *				compare the legs, all of them or so many sectors from there, while
@@ -163,6 +167,10 @@
 #define BLOCKCOPY_HOLD_MS_MAX		60000
 #define BLOCKCOPY_HOLD_MS_DEFAULT	500
 
+/* Members of a group, and how long they wait for the last one to come; nothing is held then. */
+#define BLOCKCOPY_GROUP_MAX		1024
+#define BLOCKCOPY_GROUP_JOIN_MS		5000
+
 /* How long a guest write waits for the destination at most, milliseconds. */
 #define BLOCKCOPY_WRITE_TIMEOUT_MIN	10
 #define BLOCKCOPY_WRITE_TIMEOUT_MAX	60000
@@ -189,6 +197,7 @@
 #define BLOCKCOPY_ERROR_SUSPENDED	"suspended-while-completing"
 #define BLOCKCOPY_ERROR_METADATA	"metadata-write"
 #define BLOCKCOPY_ERROR_SOURCE_ONLY	"source-only-writes"
+#define BLOCKCOPY_ERROR_GROUP		"group-member-failed"
 
 /* Values of "event". */
 #define BLOCKCOPY_EVENT_NONE		"-"

@@ -237,6 +237,7 @@ const char *blockcopy_error_word_explain(const char *word)
 		{ BLOCKCOPY_ERROR_BLACKOUT,
 		  "what was left to copy did not fit into the time for which writes may be held" },
 		{ BLOCKCOPY_ERROR_SUSPENDED, "the device was suspended meanwhile" },
+		{ BLOCKCOPY_ERROR_GROUP, "another one of the group could not do it, or did not come" },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(words); i++)

@@ -48,12 +48,48 @@ static struct bcl_job next_job(void)
 /* ---- in place of the kernel ---- */
 
 static char sent[64];		/* the last message */
+static unsigned int n_sent;
 static int send_result;
+static char locked[8];		/* the numbers of the devices, in the order that they were locked */
+static unsigned int n_locked;
 static unsigned int ended_on_source, ended_on_destination;
+
+/* The number in the name is that of the device. */
+int bcl_device_find(struct blockcopy *bc, const char *name, struct bcl_dm_info *ret_info)
+{
+	*ret_info = (struct bcl_dm_info) { .dev = makedev(253, name[2] - '0') };
+	ck_assert_uint_eq(strlen(name), 3);
+	memcpy(ret_info->name, name, 4);
+	return 0;
+}
+
+int bcl_device_lock(struct blockcopy *bc, const char *name, struct bcl_dm_info *ret_dev, int *ret_lock)
+{
+	*ret_lock = dup(0);
+	locked[n_locked++ % 8] = name[2];
+	return bcl_device_find(bc, name, ret_dev);
+}
+
+int bcl_job_read(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl_job *ret)
+{
+	const struct said *s = &script[at];
+
+	if (!s->state) {
+		at++;
+		return 0;
+	}
+	*ret = next_job();
+	ret->dev = *dev;
+	return 1;
+}
 
 int bcl_job_find(struct blockcopy *bc, const char *name, struct bcl_job *ret)
 {
-	*ret = next_job();
+	struct bcl_dm_info dev;
+
+	bcl_device_find(bc, name, &dev);
+	if (bcl_job_read(bc, &dev, ret) == 0)
+		return bcl_fail(bc, BLOCKCOPY_NOT_FOUND, -ENXIO, "%s: no job", name);
 	return 0;
 }
 
@@ -61,11 +97,6 @@ int bcl_job_lock(struct blockcopy *bc, const char *name, struct bcl_job *ret, in
 {
 	*ret_lock = dup(0);
 	return bcl_job_find(bc, name, ret);
-}
-
-int bcl_job_read(struct blockcopy *bc, const struct bcl_dm_info *dev, struct bcl_job *ret)
-{
-	return 0;
 }
 
 void bcl_job_done(struct bcl_job *j)
@@ -81,6 +112,7 @@ int bcl_job_message(struct blockcopy *bc, const struct bcl_dm_info *dev, const c
 	va_start(ap, fmt);
 	vsnprintf(sent, sizeof(sent), fmt, ap);
 	va_end(ap);
+	n_sent++;
 	return send_result;
 }
 
@@ -185,6 +217,8 @@ static struct blockcopy *play(const struct said *lines, size_t n)
 	at = 0;
 	*logged = *sent = '\0';
 	send_result = 0;
+	n_sent = n_locked = 0;
+	memset(locked, 0, sizeof(locked));
 	ended_on_source = ended_on_destination = 0;
 	ck_assert_int_eq(blockcopy_new(&bc), 0);
 	blockcopy_set_log(bc, keep_log, NULL);
@@ -385,6 +419,108 @@ START_TEST(not_ready)
 }
 END_TEST
 
+/* In the order of the devices; what is returned is in that of the names. */
+START_TEST(pivots_group)
+{
+	static const char *const names[] = { "vm3", "vm1", "vm2" };
+	struct said lines[] = { ready, ready, ready, { "completing", .ready = true },
+				{ "pivoted", .ready = true, .blackout_us = 11 },
+				{ "pivoted", .ready = true, .blackout_us = 22 },
+				{ "pivoted", .ready = true, .blackout_us = 33 } };
+	struct blockcopy *bc = PLAY(lines);
+	uint64_t us[3] = {};
+	char tail[8] = "";
+
+	ck_assert_int_eq(blockcopy_pivot_group(bc, names, 3, 500, us), 0);
+	ck_assert(us[0] == 33 && us[1] == 11 && us[2] == 22);
+	ck_assert_str_eq(locked, "123");
+	ck_assert_uint_eq(n_sent, 3);
+	ck_assert_int_eq(sscanf(sent, "complete 500 group %*u %7s", tail), 1);
+	ck_assert_str_eq(tail, "3");
+	ck_assert_uint_eq(ended_on_destination, 3);
+	blockcopy_free(bc);
+}
+END_TEST
+
+/* What an interrupted call left: one is taken down already. */
+START_TEST(pivots_group_again)
+{
+	static const char *const names[] = { "vm1", "vm2" };
+	struct said lines[] = { {}, { "pivoted", .ready = true, .blackout_us = 22 } };
+	struct blockcopy *bc = PLAY(lines);
+	uint64_t us[2] = {};
+
+	ck_assert_int_eq(blockcopy_pivot_group(bc, names, 2, 500, us), 0);
+	ck_assert(us[0] == UINT64_MAX && us[1] == 22);
+	ck_assert_uint_eq(n_sent, 0);
+	ck_assert_uint_eq(ended_on_destination, 1);
+	blockcopy_free(bc);
+}
+END_TEST
+
+/* Two members; "sent" of the messages go out, and the error is this. */
+START_TEST(no_group)
+{
+	static const struct {
+		const char *second;
+		struct said lines[4];
+		unsigned int sent;
+		enum blockcopy_error error;
+		const char *told;
+	} cases[] = {
+		{ "vm1", { {} }, 0, BLOCKCOPY_USAGE, "vm1: found it twice" },
+		{ "vm2", { { "ready", .ready = true }, { "copying" } }, 0, BLOCKCOPY_WRONG_STATE,
+		  "vm2: found the job copying, needed it ready" },
+		{ "vm2", { { "ready", .ready = true }, { "pivoted", .ready = true } }, 0,
+		  BLOCKCOPY_WRONG_STATE, "vm2: found it pivoted already, and vm1 ready; needed both" },
+		{ "vm2", { { "ready", .ready = true }, {}, {} }, 0, BLOCKCOPY_NOT_FOUND, "vm2: no job" },
+		{ "vm2", { {}, {}, {} }, 0, BLOCKCOPY_NOT_FOUND, "vm2: no job" },
+		{ "vm2", { { "ready", .ready = true }, { "ready", .ready = true },
+			   { "ready", .ready = true, .error = "group-member-failed" },
+			   { "failed", .error = "target-write" } }, 2, BLOCKCOPY_WRONG_STATE,
+		  "vm2: no pivot: target-write: the destination could not" },
+		{ "vm2", { { "ready", .ready = true }, { "ready", .ready = true },
+			   { "ready", .ready = true, .error = "blackout-budget-spent" },
+			   { "ready", .ready = true, .error = "group-member-failed" } }, 2,
+		  BLOCKCOPY_WRONG_STATE, "vm1: no pivot: blackout-budget-spent: what" },
+		{ "vm2", { { "ready", .ready = true }, { "finished", .ready = true } }, 0,
+		  BLOCKCOPY_WRONG_STATE, "vm2: found the job finished already" },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		const char *const names[] = { "vm1", cases[i].second };
+		struct blockcopy *bc = play(cases[i].lines, ELEMENTSOF(cases[i].lines));
+		uint64_t us[2] = { 4711, 4711 };
+
+		ck_assert_int_lt(blockcopy_pivot_group(bc, names, 2, 500, us), 0);
+		ck_assert_int_eq(blockcopy_error(bc), cases[i].error);
+		ck_assert_msg(strstr(blockcopy_error_message(bc), cases[i].told) != NULL, "%s",
+			      blockcopy_error_message(bc));
+		ck_assert_uint_eq(n_sent, cases[i].sent);
+		ck_assert_uint_eq(ended_on_destination, 0);
+		ck_assert_uint_eq(us[0], 4711);
+		blockcopy_free(bc);
+	}
+}
+END_TEST
+
+/* One message is refused: the others that were asked are waited for, and the refusal is told. */
+START_TEST(group_refused)
+{
+	static const char *const names[] = { "vm1", "vm2" };
+	struct blockcopy *bc = play(&ready, 1);
+	uint64_t us[2];
+
+	send_result = -EBUSY;
+	ck_assert_int_eq(blockcopy_finish_group(bc, names, 2, 500, false, us), -EAGAIN);
+	ck_assert_msg(strstr(blockcopy_error_message(bc), "vm1: the kernel does not finish it") != NULL, "%s",
+		      blockcopy_error_message(bc));
+	ck_assert_uint_eq(n_sent, 1);
+	ck_assert_uint_eq(ended_on_source, 0);
+	blockcopy_free(bc);
+}
+END_TEST
+
 /* An error came between the look and the message. */
 START_TEST(not_ready_any_more)
 {
@@ -526,6 +662,10 @@ int main(void)
 	tcase_add_test(t, no_pivot);
 	tcase_add_test(t, not_ready);
 	tcase_add_test(t, not_ready_any_more);
+	tcase_add_test(t, pivots_group);
+	tcase_add_test(t, pivots_group_again);
+	tcase_add_test(t, no_group);
+	tcase_add_test(t, group_refused);
 	tcase_add_test(t, json);
 	tcase_add_test(t, json_gone);
 	tcase_add_test(t, json_older_module);
