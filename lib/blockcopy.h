@@ -404,6 +404,9 @@ uint64_t blockcopy_info_inflight_bytes(const struct blockcopy_info *i);	/* being
 uint64_t blockcopy_info_copied_bytes(const struct blockcopy_info *i);	/* so far, some twice */
 uint64_t blockcopy_info_dirtied_bytes(const struct blockcopy_info *i);	/* by guest writes, so far */
 uint64_t blockcopy_info_zeroed_bytes(const struct blockcopy_info *i);	/* of those copied */
+uint64_t blockcopy_info_unwritten_bytes(const struct blockcopy_info *i);	/* likewise: they were equal */
+/* What is to be copied is still being listed: all of it is dirty so far. */
+bool blockcopy_info_listing(const struct blockcopy_info *i);
 uint64_t blockcopy_info_region_size(const struct blockcopy_info *i);	/* bytes: the granularity */
 uint64_t blockcopy_info_bandwidth(const struct blockcopy_info *i);	/* limit in bytes/s, 0 is none */
 uint64_t blockcopy_info_buf_size(const struct blockcopy_info *i);	/* limit in bytes */
