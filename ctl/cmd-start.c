@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "ctl.h"
 #include "tab.h"
@@ -83,6 +84,10 @@ int fill_options(struct ctl *c, struct blockcopy_options *o)
 	if (!r && opt->target_is_zero && opt->sync && strcmp(opt->sync, "full"))
 		r = complain(BLOCKCOPY_USAGE, "--target-is-zero and --sync %s exclude each other", opt->sync);
 	blockcopy_options_set_target_is_zero(o, opt->target_is_zero);
+	blockcopy_options_set_compare(o, opt->compare);
+	blockcopy_options_set_shallow(o, opt->shallow);
+	if (!r && opt->base && blockcopy_options_set_base(o, opt->base) < 0)
+		r = complain(BLOCKCOPY_FAILED, "out of memory");
 	blockcopy_options_set_force(o, opt->force);
 	blockcopy_options_set_reuse_external(o, opt->reuse_external);
 	blockcopy_options_set_blockdev(o, opt->blockdev);
@@ -243,6 +248,37 @@ static int take_xml(struct ctl *c, struct blockcopy_options *o)
 	return status;
 }
 
+/* Bytes of a device, for messages about what is not within them; whoever starts the copy looks, too. */
+static uint64_t size_of(struct ctl *c, const char *name)
+{
+	unsigned long long sectors = 0;
+	char path[64];
+	dev_t dev;
+	FILE *f;
+
+	if (blockcopy_resolve(c->bc, name, &dev) < 0)
+		return UINT64_MAX;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/size", major(dev), minor(dev));
+	f = fopen(path, "re");
+	if (!f || fscanf(f, "%llu", &sectors) != 1)
+		sectors = UINT64_MAX / 512;
+	if (f)
+		fclose(f);
+	return sectors * 512;
+}
+
+static int take_ranges(struct ctl *c, struct blockcopy_options *o)
+{
+	struct blockcopy_range *ranges = NULL;
+	size_t n = 0;
+	int status = read_ranges(c->opt.ranges, size_of(c, c->arg[0]), c->opt.target_is_zero, &ranges, &n);
+
+	if (!status && blockcopy_options_set_ranges(o, ranges, n) < 0)
+		status = complain(BLOCKCOPY_FAILED, "out of memory");
+	free(ranges);
+	return status;
+}
+
 static int print_xml(struct ctl *c, const struct blockcopy_options *o)
 {
 	struct stat st;
@@ -276,6 +312,8 @@ int cmd_start(struct ctl *c)
 	status = fill_options(c, o);
 	if (!status && c->opt.xml)
 		status = take_xml(c, o);
+	if (!status && c->opt.ranges)
+		status = take_ranges(c, o);
 	if (!status)
 		status = c->opt.print_xml ? print_xml(c, o) : start(c, o);
 	blockcopy_options_free(o);

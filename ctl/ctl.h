@@ -20,14 +20,12 @@ struct options {
 #define FLAG bool
 #define TEXT const char *
 #define NOOP bool
-#define LATER bool
 #define OPTION(id, name, kind, commands, value, help, text) kind id;
 #include "options.def"
 #undef OPTION
 #undef FLAG
 #undef TEXT
 #undef NOOP
-#undef LATER
 };
 
 struct progress;
@@ -79,6 +77,14 @@ int parse_number(const char *s, uint64_t max, uint64_t *ret);
 /* "1.5 GiB" into "@buf", which it returns. */
 #define SIZE_TEXT 32
 const char *format_size(uint64_t bytes, char buf[SIZE_TEXT]);
+
+/* ---- ranges.c ---- */
+
+/*
+ * The ranges in a file, or on standard input for "-", of a device of "@size" bytes. "@zero_there": what is told to
+ * be zero is not among them. The caller frees the array. Return: exit status, something was printed.
+ */
+int read_ranges(const char *path, uint64_t size, bool zero_there, struct blockcopy_range **ret, size_t *ret_n);
 
 /* ---- values of options, each complains and returns an exit status, or 0 ---- */
 

@@ -86,6 +86,7 @@ static struct json_object *object_of_info(const struct blockcopy_info *i)
 	BOOL("ready", ready);
 	BOOL("paused", paused);
 	BOOL("suspended", suspended);
+	BOOL("listing", listing);
 	TEXT("copy_mode", copy_mode);
 	BOOL("mirroring", mirroring);
 	BOOL("actively_synced", actively_synced);
@@ -96,6 +97,7 @@ static struct json_object *object_of_info(const struct blockcopy_info *i)
 	NUMBER("copied_bytes", copied_bytes);
 	NUMBER("dirtied_bytes", dirtied_bytes);
 	NUMBER("zeroed_bytes", zeroed_bytes);
+	NUMBER("unwritten_bytes", unwritten_bytes);
 	NUMBER("mirrored_bytes", mirrored_bytes);
 	NUMBER("region_size", region_size);
 	NUMBER("speed", bandwidth);

@@ -13,7 +13,7 @@
 /* What --help fits into, with 24 lines. */
 #define SCREEN_WIDTH 80
 
-enum kind { FLAG, TEXT, NOOP, LATER };
+enum kind { FLAG, TEXT, NOOP };
 
 #define ON(command) (1ULL << CMD_##command)
 #define ALSO(command) (ON(command) << 32)
@@ -64,7 +64,6 @@ static void store(struct options *o, int id, const char *value)
 	switch (id) {
 #define FLAG true
 #define NOOP true
-#define LATER true
 #define TEXT value
 #define OPTION(id, name, kind, commands, value_name, help, text) \
 	case OPT_##id:					\
@@ -74,7 +73,6 @@ static void store(struct options *o, int id, const char *value)
 #undef OPTION
 #undef FLAG
 #undef NOOP
-#undef LATER
 #undef TEXT
 	}
 }
@@ -174,8 +172,6 @@ static int take_option(struct ctl *c, int id, const char *value)
 	if (!takes(d, c->command))
 		return complain(BLOCKCOPY_USAGE, "option --%s does not apply to %s", d->name,
 				command_defs[c->command].name);
-	if (d->kind == LATER)
-		return complain(BLOCKCOPY_USAGE, "option --%s: not supported yet", d->name);
 	store(&c->opt, id, value);
 	return -1;
 }
@@ -208,7 +204,6 @@ int take_tab_options(struct ctl *c, char *words, unsigned int line)
 			r = take_tab_option(c, word, line);
 #define FLAG bool
 #define NOOP bool
-#define LATER bool
 #define TEXT const char *
 #define OPTION(id, name, kind, commands, value_name, help, text) \
 	if (given.id != (kind)0)			\
@@ -217,7 +212,6 @@ int take_tab_options(struct ctl *c, char *words, unsigned int line)
 #undef OPTION
 #undef FLAG
 #undef NOOP
-#undef LATER
 #undef TEXT
 	return r;
 }
@@ -233,8 +227,7 @@ int parse_command_line(struct ctl *c, int argc, char **argv)
 	for (int i = 0; i < OPT_MAX; i++)
 		long_options[i] = (struct option) {
 			option_defs[i].name,
-			option_defs[i].kind == TEXT ? required_argument :
-			option_defs[i].kind == LATER ? optional_argument : no_argument,
+			option_defs[i].kind == TEXT ? required_argument : no_argument,
 			NULL, 256 + i,
 		};
 	long_options[OPT_MAX] = (struct option) { "help", no_argument, NULL, 'h' };

@@ -19,6 +19,7 @@ static const char *const sync_names[BC_SYNC_MAX] = {
 	[BC_SYNC_FULL] = "full",
 	[BC_SYNC_NONE] = "none",
 	[BC_SYNC_BITMAP] = "bitmap",
+	[BC_SYNC_RANGES] = "ranges",
 };
 
 static const char *const detect_zeroes_names[BC_DETECT_ZEROES_MAX] = {
@@ -94,7 +95,7 @@ static int parse_sync(struct bc_args *args, const char *word, char **error)
 	int r = parse_word(word, sync_names, BC_SYNC_MAX);
 
 	if (r < 0) {
-		*error = "sync: need full, none or bitmap";
+		*error = "sync: need full, none, bitmap or ranges";
 		return r;
 	}
 	args->sync = r;
@@ -143,6 +144,12 @@ static int parse_target_is_zero(struct bc_args *args, const char *word, char **e
 	return 0;
 }
 
+static int parse_compare(struct bc_args *args, const char *word, char **error)
+{
+	args->compare = true;
+	return 0;
+}
+
 static int parse_paused(struct bc_args *args, const char *word, char **error)
 {
 	args->paused = true;
@@ -182,6 +189,7 @@ static const struct {
 	{ "on_source_error",	true,	true,	parse_on_source_error },
 	{ "on_target_error",	true,	true,	parse_on_target_error },
 	{ "target_is_zero",	false,	false,	parse_target_is_zero },
+	{ "compare",		false,	false,	parse_compare },
 	{ "paused",		false,	false,	parse_paused },
 	{ "pivoted",		false,	false,	parse_pivoted },
 	{ "finished",		false,	false,	parse_finished },
@@ -234,8 +242,8 @@ static int parse_keywords(struct bc_args *args, unsigned int argc, char **argv, 
 		*error = "sync bitmap: need metadata";
 		return -EINVAL;
 	}
-	if (args->target_is_zero && args->sync != BC_SYNC_FULL) {
-		*error = "target_is_zero: need sync full";
+	if (args->target_is_zero && args->sync != BC_SYNC_FULL && args->sync != BC_SYNC_RANGES) {
+		*error = "target_is_zero: need sync full or ranges";
 		return -EINVAL;
 	}
 	return 0;
@@ -327,6 +335,10 @@ unsigned int bc_args_format(const struct bc_args *args, char *buf, unsigned int 
 	}
 	if (args->target_is_zero) {
 		n += scnprintf(words + n, sizeof(words) - n, " target_is_zero");
+		nr++;
+	}
+	if (args->compare) {
+		n += scnprintf(words + n, sizeof(words) - n, " compare");
 		nr++;
 	}
 	if (args->paused) {

@@ -21,6 +21,7 @@ enum bc_sync {
 	BC_SYNC_FULL,
 	BC_SYNC_NONE,
 	BC_SYNC_BITMAP,
+	BC_SYNC_RANGES,
 	BC_SYNC_MAX,
 };
 
@@ -52,6 +53,7 @@ struct bc_args {
 	enum bc_policy on_source_error;
 	enum bc_policy on_target_error;
 	bool target_is_zero;
+	bool compare;
 	bool paused;
 	bool pivoted;
 	bool finished;

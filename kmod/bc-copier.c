@@ -191,13 +191,36 @@ bool bc_copier_begin_read(struct bc_copier *c)
 	return false;
 }
 
+static void put_buffers(struct bc_copier *c, struct page *chunks, struct page *there)
+{
+	u64 limit = READ_ONCE(bc_copier_job(c)->args.buf_size);
+
+	bc_pool_put(&c->pool, chunks, limit);
+	bc_pool_put(&c->pool, there, limit);
+}
+
+/* For the source's data, and for the destination's if they are compared. */
+static bool get_buffers(struct bc_copier *c, unsigned int bytes, struct page **ret_chunks,
+			struct page **ret_there)
+{
+	u64 limit = READ_ONCE(bc_copier_job(c)->args.buf_size);
+
+	*ret_chunks = bc_pool_get(&c->pool, bytes, limit);
+	if (!*ret_chunks || !bc_copier_job(c)->args.compare)
+		return *ret_chunks;
+	*ret_there = bc_pool_get(&c->pool, bytes, limit);
+	if (!*ret_there)
+		bc_pool_put(&c->pool, *ret_chunks, limit);
+	return *ret_there;
+}
+
 /* Issue one more piece. Return: false when that has to wait for something that will kick. */
 static bool issue(struct bc_copier *c)
 {
 	struct bc_job *job = bc_copier_job(c);
 	struct bc_copy *copy;
-	unsigned int sectors;
-	struct page *chunks;
+	unsigned int sectors, most;
+	struct page *chunks, *there = NULL;
 	bool limited, modest;
 
 	if (!may_issue(c)) {
@@ -221,14 +244,15 @@ static bool issue(struct bc_copier *c)
 	copy = c->current_copy ?: bc_copy_choose(c);
 	if (!copy)
 		return false;
+	/* Both buffers of a piece that is compared fit into what the pool always has. */
+	most = job->args.compare ? BC_PIECE_SECTORS / 2 : BC_PIECE_SECTORS;
 	sectors = min_t(sector_t, copy->end - (c->current_copy ? copy->next : copy->start),
-			modest ? BC_BUSY_PIECE_SECTORS : BC_PIECE_SECTORS);
+			modest ? BC_BUSY_PIECE_SECTORS : most);
 
-	chunks = bc_pool_get(&c->pool, sectors << SECTOR_SHIFT, READ_ONCE(job->args.buf_size));
-	if (!chunks)
+	if (!get_buffers(c, sectors << SECTOR_SHIFT, &chunks, &there))
 		return false;
 	if (!bc_copier_begin_read(c)) {
-		bc_pool_put(&c->pool, chunks, READ_ONCE(job->args.buf_size));
+		put_buffers(c, chunks, there);
 		bc_copy_withdraw(c);
 		bc_copy_cut(c);
 		return false;
@@ -241,7 +265,7 @@ static bool issue(struct bc_copier *c)
 		bc_throttle_charge(&c->throttle, (u64)sectors << SECTOR_SHIFT);
 	if (modest)
 		c->yield_bytes -= min_t(u64, c->yield_bytes, (u64)sectors << SECTOR_SHIFT);
-	bc_piece_issue(c, copy, sectors, chunks);
+	bc_piece_issue(c, copy, sectors, chunks, there);
 	return true;
 }
 
@@ -302,6 +326,7 @@ static void clean(struct bc_copier *c)
 static void settle(struct bc_copier *c)
 {
 	struct bc_job *job = bc_copier_job(c);
+	bool listing;
 
 	if (c->in_flight)
 		return;
@@ -310,8 +335,10 @@ static void settle(struct bc_copier *c)
 		clean(c);
 	if (!may_issue(c))
 		return;
+	/* I5: first, and then the count. Pairs with bc_list_end(): what was listed shows. */
+	listing = smp_load_acquire(&job->listing);
 	/* A copy that is half issued is neither dirty nor in flight, and yet not there. */
-	if (list_empty(&c->active) && !bc_bitmap_count(&job->dirty)) {
+	if (list_empty(&c->active) && !listing && !bc_bitmap_count(&job->dirty)) {
 		clean(c);
 		if (c->in_flight)
 			return;

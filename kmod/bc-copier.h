@@ -47,10 +47,11 @@ void bc_copy_withdraw(struct bc_copier *c);
 /* bc-piece.c */
 
 /*
- * Read the next piece of @copy into @chunks. There is an idle one, and c->reads has been counted.
+ * Read the next piece of @copy into @chunks; @there is for what the destination has, NULL if that
+ * is not asked. There is an idle one, and c->reads has been counted.
  */
 void bc_piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int sectors,
-		    struct page *chunks);
+		    struct page *chunks, struct page *there);
 
 /* It came back from one of its bios. */
 void bc_piece_advance(struct bc_copier *c, struct bc_piece *piece);

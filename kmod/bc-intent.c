@@ -322,8 +322,9 @@ void bc_intent_ask(struct bc_job *job, unsigned long first, unsigned long last)
 	if (!meta)
 		return;
 	spin_lock(&meta->lock);
-	meta->asked_first = first;
-	meta->asked_last = last;
+	/* Somebody else's may be waiting. */
+	meta->asked_first = meta->asked ? min(meta->asked_first, first) : first;
+	meta->asked_last = meta->asked ? max(meta->asked_last, last) : last;
 	WRITE_ONCE(meta->asked, true);
 	spin_unlock(&meta->lock);
 	bc_meta_kick(meta);
@@ -393,8 +394,9 @@ static bool may_clear(struct bc_job *job)
 {
 	enum bc_state state = READ_ONCE(job->state);
 
+	/* I11: while listing nothing is known to be equal. */
 	return (state == BC_COPYING || state == BC_READY || state == BC_FINISHED) &&
-	       !READ_ONCE(job->copier.stopped);
+	       !READ_ONCE(job->copier.stopped) && !smp_load_acquire(&job->listing);
 }
 
 static unsigned long dirty_word(struct bc_job *job, unsigned long w)

@@ -196,6 +196,7 @@ void bc_job_set_pivoted(struct bc_job *job)
 {
 	mutex_lock(&job->lock);
 	WRITE_ONCE(job->state, BC_PIVOTED);
+	WRITE_ONCE(job->listing, false);
 	WRITE_ONCE(job->truth, job->destination);
 	mutex_unlock(&job->lock);
 	bc_bitmap_clear(&job->dirty, 0, job->dirty.nbits - 1);
@@ -314,8 +315,9 @@ void bc_job_args(struct bc_job *job, struct bc_args *ret)
 	/* Loading the line of a job that ended must not begin it again, over a truth that moved. */
 	ret->pivoted = READ_ONCE(job->state) == BC_PIVOTED;
 	ret->finished = READ_ONCE(job->state) == BC_FINISHED;
-	/* I11: another instance would not know what differs by now. */
-	if (bc_bitmap_count(&job->dirty) || READ_ONCE(job->copier.in_flight_bytes))
+	/* I11: another instance would not know what differs by now, or what is still to be listed. */
+	if (bc_bitmap_count(&job->dirty) || READ_ONCE(job->copier.in_flight_bytes) ||
+	    ret->sync == BC_SYNC_RANGES)
 		ret->sync = BC_SYNC_FULL;
 	if (job->meta) {
 		ret->metadata = job->meta->dev->name;
@@ -446,13 +448,15 @@ static void init_state(struct bc_job *job)
 		job->truth = job->destination;
 	} else if (job->args.finished) {
 		job->state = BC_FINISHED;
+	} else {
+		job->listing = job->args.sync == BC_SYNC_RANGES;
 	}
 }
 
 static int allocate(struct dm_target *ti, struct bc_job *job)
 {
 	unsigned long regions = dm_sector_div_up(ti->len, job->args.region_sectors);
-	bool dirty = job->args.sync != BC_SYNC_NONE;
+	bool dirty = job->args.sync == BC_SYNC_FULL || job->args.sync == BC_SYNC_BITMAP;
 	int r;
 
 	/* What changed since the copy was finished only the metadata can tell. */

@@ -177,7 +177,7 @@ struct bc_copy {
 	int error;
 };
 
-/* One read and one write, one after the other, of the same buffer. */
+/* One read and, of the same buffer, the writes that it takes: one after the other. */
 struct bc_piece {
 	struct llist_node node;		/* copier->done */
 	struct list_head list;		/* copier->idle_pieces */
@@ -186,7 +186,13 @@ struct bc_piece {
 	struct page *chunks;		/* stack, as in bc_pool */
 	sector_t start;
 	unsigned int sectors;
-	enum { BC_PIECE_READ, BC_PIECE_WRITE, BC_PIECE_ZERO } stage;
+	struct page *there;		/* likewise: what the destination has, to compare */
+	unsigned int from;		/* what is being written, in sectors of the piece */
+	unsigned int to;
+	bool unread;			/* the destination could not be read */
+	bool zero;			/* all of it is */
+	bool zero_there;		/* all of it is zero at the destination */
+	enum { BC_PIECE_READ, BC_PIECE_COMPARE, BC_PIECE_WRITE, BC_PIECE_ZERO } stage;
 	blk_status_t status;
 };
 
@@ -239,6 +245,7 @@ struct bc_copier {
 	u64 in_flight_bytes;
 	u64 copied_bytes;
 	u64 zeroed_bytes;
+	u64 unwritten_bytes;		/* compared, and equal */
 
 	struct bc_copy copies[BC_NR_PIECES + BC_NR_CLAIMS];
 	struct bc_piece pieces[BC_NR_PIECES];
@@ -315,6 +322,7 @@ struct bc_job {
 	bool yielding;			/* the copier waits until one ends */
 	int __percpu *guest_nr;		/* requests in flight: the sum */
 	struct bc_bitmap dirty;
+	bool listing;			/* more is to be marked before READY: see bc-list.c */
 	unsigned long *zero;		/* target_is_zero: regions not written there; else NULL */
 	bool zero_written;		/* some were */
 	unsigned int reversals;		/* job->lock; changes while writes are held */
@@ -411,6 +419,10 @@ int bc_job_pause(struct bc_job *job);
 int bc_job_resume(struct bc_job *job);
 int bc_job_set(struct bc_job *job, const char *name, const char *value);
 int bc_job_give_up(struct bc_job *job);
+
+/* bc-list.c: messages "dirty" and "listed". Context: process. Return: 0 or -errno. */
+int bc_list_dirty(struct bc_job *job, unsigned int argc, char **argv);
+int bc_list_end(struct bc_job *job);
 
 /* The table goes: give its devices back. Context: dtr, or before ctr returns. */
 void bc_job_close(struct bc_job *job);

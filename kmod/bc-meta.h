@@ -224,7 +224,8 @@ unsigned int bc_intent_get_copy(struct bc_job *job, unsigned long first, unsigne
 void bc_intent_put(struct bc_job *job, unsigned int epoch);
 
 /*
- * These regions were found to differ, and are dirty already: set their bits as well. One at a time.
+ * These regions were found to differ, and are dirty already: set their bits as well, and those
+ * between them and what was asked for by somebody else just now.
  * Context: process. And is that still to be done?
  */
 void bc_intent_ask(struct bc_job *job, unsigned long first, unsigned long last);

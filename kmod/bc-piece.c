@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pieces of copies: one read and one write, up to 1 MiB. Between the two the buffer is looked at.
+ * Pieces of copies: a read of up to 1 MiB, and the writes that it takes. In between the buffer is
+ * looked at, and what the destination is known to have, or has when it is compared, is left out.
  */
 #include <linux/mm.h>
 #include <linux/string.h>
 
 #include "bc-copier.h"
+
+/* What is written, or left out, as one. */
+#define UNIT_SECTORS	8U
 
 static void piece_bio_end(struct bio *bio)
 {
@@ -27,35 +31,47 @@ static void piece_bio_end(struct bio *bio)
 	rcu_read_unlock();
 }
 
-static void piece_submit(struct bc_piece *piece, const struct bc_leg *leg, blk_opf_t opf)
+static void piece_submit(struct bc_piece *piece, const struct bc_leg *leg, blk_opf_t opf,
+			 struct page *chunks)
 {
 	struct bc_copier *c = piece->copier;
-	unsigned int bytes = piece->sectors << SECTOR_SHIFT;
-	bool data = (opf & REQ_OP_MASK) != REQ_OP_WRITE_ZEROES;
+	unsigned int offset = piece->from << SECTOR_SHIFT;
+	unsigned int bytes = (piece->to - piece->from) << SECTOR_SHIFT;
+	unsigned int before = offset % (PAGE_SIZE << c->pool.order);
 	struct bio *bio;
 
 	if (READ_ONCE(bc_copier_job(c)->state) == BC_COMPLETING)
 		opf |= REQ_SYNC;
-	bio = bio_alloc_bioset(leg->bdev, data ? bc_pool_chunks(&c->pool, bytes) : 0, opf, GFP_NOIO,
-			       &c->bios);
-	bio->bi_iter.bi_sector = leg->start + piece->start;
+	bio = bio_alloc_bioset(leg->bdev, chunks ? bc_pool_chunks(&c->pool, before + bytes) : 0,
+			       opf, GFP_NOIO, &c->bios);
+	bio->bi_iter.bi_sector = leg->start + piece->start + piece->from;
 	bio->bi_private = piece;
 	bio->bi_end_io = piece_bio_end;
-	if (data)
-		bc_pool_add(&c->pool, piece->chunks, bytes, bio);
+	if (chunks)
+		bc_pool_add(&c->pool, chunks, offset, bytes, bio);
 	else
 		bio->bi_iter.bi_size = bytes;
 	submit_bio_noacct(bio);
 }
 
+/* All of it, of one of the legs. */
+static void piece_read(struct bc_piece *piece, const struct bc_leg *leg, struct page *chunks)
+{
+	piece->from = 0;
+	piece->to = piece->sectors;
+	piece_submit(piece, leg, REQ_OP_READ, chunks);
+}
+
 void bc_piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int sectors,
-		    struct page *chunks)
+		    struct page *chunks, struct page *there)
 {
 	struct bc_piece *piece = list_first_entry(&c->idle_pieces, struct bc_piece, list);
 
 	list_del(&piece->list);
 	piece->copy = copy;
 	piece->chunks = chunks;
+	piece->there = there;
+	piece->unread = false;
 	piece->start = copy->next;
 	piece->sectors = sectors;
 	piece->stage = BC_PIECE_READ;
@@ -65,15 +81,18 @@ void bc_piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int sect
 		c->current_copy = NULL;
 	WRITE_ONCE(c->in_flight, c->in_flight + 1);
 	bc_account(&c->piece_bytes, c->piece_bytes + ((u64)sectors << SECTOR_SHIFT));
-	piece_submit(piece, bc_copier_job(c)->source, REQ_OP_READ);
+	piece_read(piece, bc_copier_job(c)->source, chunks);
 }
 
 static void piece_end(struct bc_copier *c, struct bc_piece *piece)
 {
 	struct bc_copy *copy = piece->copy;
+	u64 limit = READ_ONCE(bc_copier_job(c)->args.buf_size);
 
-	bc_pool_put(&c->pool, piece->chunks, READ_ONCE(bc_copier_job(c)->args.buf_size));
+	bc_pool_put(&c->pool, piece->chunks, limit);
+	bc_pool_put(&c->pool, piece->there, limit);
 	piece->chunks = NULL;
+	piece->there = NULL;
 	list_add(&piece->list, &c->idle_pieces);
 	WRITE_ONCE(c->in_flight, c->in_flight - 1);
 	bc_account(&c->piece_bytes, c->piece_bytes - ((u64)piece->sectors << SECTOR_SHIFT));
@@ -124,37 +143,120 @@ static bool is_zero_there(struct bc_job *job, const struct bc_piece *piece)
 	return true;
 }
 
-static void zeroed(struct bc_copier *c, const struct bc_piece *piece)
+/*
+ * What is to be written
+ */
+
+static void count(u64 *counter, unsigned int sectors)
 {
-	bc_account(&c->zeroed_bytes, c->zeroed_bytes + ((u64)piece->sectors << SECTOR_SHIFT));
+	bc_account(counter, *counter + ((u64)sectors << SECTOR_SHIFT));
 }
 
+/* A place in the buffers of a piece. */
+struct place {
+	struct page *chunk;
+	struct page *there;
+	unsigned int offset;
+};
+
+static void advance(const struct bc_piece *piece, struct place *p, unsigned int bytes)
+{
+	unsigned int chunk_bytes = PAGE_SIZE << piece->copier->pool.order;
+
+	p->offset += bytes;
+	for (; p->offset >= chunk_bytes; p->offset -= chunk_bytes) {
+		p->chunk = bc_chunk_next(p->chunk);
+		if (p->there)
+			p->there = bc_chunk_next(p->there);
+	}
+}
+
+enum unit { UNIT_DIFFERS, UNIT_ZERO_THERE, UNIT_EQUAL };
+
+static enum unit look_at(const struct bc_piece *piece, const struct place *p, unsigned int bytes)
+{
+	const void *data = page_address(p->chunk) + p->offset;
+
+	if (piece->zero_there)
+		return memchr_inv(data, 0, bytes) ? UNIT_DIFFERS : UNIT_ZERO_THERE;
+	return memcmp(data, page_address(p->there) + p->offset, bytes) ? UNIT_DIFFERS : UNIT_EQUAL;
+}
+
+/*
+ * Of what is known to be at the destination a run is found that differs, in units of 4 KiB; a chunk
+ * is some of them. What is left out before it is counted. Return: whether there is one.
+ */
+static bool next_run(struct bc_copier *c, struct bc_piece *piece)
+{
+	struct place p = { piece->chunks, piece->there };
+	unsigned int n = 0, at;
+	enum unit unit;
+	bool found = false;
+
+	piece->from = piece->to;
+	if (!piece->zero_there && (!piece->there || piece->unread)) {
+		piece->to = piece->sectors;
+		return piece->from < piece->to;
+	}
+	if (piece->from < piece->sectors)
+		advance(piece, &p, piece->from << SECTOR_SHIFT);
+	for (at = piece->from; at < piece->sectors; at += n) {
+		n = min(UNIT_SECTORS, piece->sectors - at);
+		unit = look_at(piece, &p, n << SECTOR_SHIFT);
+		if (unit == UNIT_DIFFERS && !found)
+			piece->from = at;
+		if (unit == UNIT_DIFFERS)
+			found = true;
+		else if (found)
+			break;
+		else
+			count(unit == UNIT_EQUAL ? &c->unwritten_bytes : &c->zeroed_bytes, n);
+		if (at + n < piece->sectors)
+			advance(piece, &p, n << SECTOR_SHIFT);
+	}
+	piece->to = at;
+	return found;
+}
+
+/* Write the next run, if there is one. */
 static void piece_write(struct bc_copier *c, struct bc_piece *piece)
 {
 	struct bc_job *job = bc_copier_job(c);
-	enum bc_detect_zeroes detect = job->args.detect_zeroes;
-	bool zero_there = is_zero_there(job, piece);
-	bool zeroes_work = detect != BC_DETECT_ZEROES_OFF && READ_ONCE(c->zeroes_work);
+	bool unmap = job->args.detect_zeroes != BC_DETECT_ZEROES_ON;
 
 	if (READ_ONCE(c->stopped)) {
 		piece->copy->error = -EINTR;
 		piece_end(c, piece);
-		return;
-	}
-	if ((zero_there || zeroes_work) && piece_is_zero(piece)) {
-		if (zero_there) {
-			zeroed(c, piece);
-			piece_end(c, piece);
-			return;
-		}
+	} else if (!next_run(c, piece)) {
+		piece_end(c, piece);
+	} else if (piece->zero) {
 		piece->stage = BC_PIECE_ZERO;
-		piece_submit(piece, job->destination, REQ_OP_WRITE_ZEROES |
-			     (detect == BC_DETECT_ZEROES_ON ? REQ_NOUNMAP : 0));
+		piece_submit(piece, job->destination,
+			     REQ_OP_WRITE_ZEROES | (unmap ? 0 : REQ_NOUNMAP), NULL);
+	} else {
+		bc_zero_forget(job, piece->start + piece->from, piece->to - piece->from);
+		piece->stage = BC_PIECE_WRITE;
+		piece_submit(piece, job->destination, REQ_OP_WRITE, piece->chunks);
+	}
+}
+
+/* The source's data is there: what is to be made of it? */
+static void piece_was_read(struct bc_copier *c, struct bc_piece *piece)
+{
+	struct bc_job *job = bc_copier_job(c);
+	bool detect = job->args.detect_zeroes != BC_DETECT_ZEROES_OFF;
+
+	piece->zero_there = is_zero_there(job, piece);
+	piece->zero = !piece->zero_there && detect && READ_ONCE(c->zeroes_work) &&
+		      piece_is_zero(piece);
+	/* I3: nobody else writes there until the copy ends, so that what is read stays true. */
+	if (piece->there && !piece->zero_there && !READ_ONCE(c->stopped)) {
+		piece->stage = BC_PIECE_COMPARE;
+		piece_read(piece, job->destination, piece->there);
 		return;
 	}
-	bc_zero_forget(job, piece->start, piece->sectors);
-	piece->stage = BC_PIECE_WRITE;
-	piece_submit(piece, job->destination, REQ_OP_WRITE);
+	piece->to = 0;
+	piece_write(c, piece);
 }
 
 static void piece_failed(struct bc_copier *c, struct bc_piece *piece)
@@ -177,20 +279,40 @@ static void piece_failed(struct bc_copier *c, struct bc_piece *piece)
 
 void bc_piece_advance(struct bc_copier *c, struct bc_piece *piece)
 {
-	if (piece->stage == BC_PIECE_ZERO &&
-	    (piece->status == BLK_STS_NOTSUPP || piece->status == BLK_STS_TARGET)) {
-		/*
-		 * The device promised and refuses: it gets the zeroes as data, now and from now on.
-		 */
-		WRITE_ONCE(c->zeroes_work, false);
+	switch (piece->stage) {
+	case BC_PIECE_READ:
+		if (piece->status)
+			break;
+		piece_was_read(c, piece);
+		return;
+	case BC_PIECE_COMPARE:
+		/* What cannot be read is written. */
+		piece->unread = piece->status;
+		piece->to = 0;
 		piece_write(c, piece);
-	} else if (piece->status) {
-		piece_failed(c, piece);
-	} else if (piece->stage == BC_PIECE_READ) {
+		return;
+	case BC_PIECE_ZERO:
+		if (piece->status == BLK_STS_NOTSUPP || piece->status == BLK_STS_TARGET) {
+			/*
+			 * The device promised and refuses: it gets the zeroes as data, now and from
+			 * now on.
+			 */
+			WRITE_ONCE(c->zeroes_work, false);
+			piece->zero = false;
+			piece->to = piece->from;
+			piece_write(c, piece);
+			return;
+		}
+		if (piece->status)
+			break;
+		count(&c->zeroed_bytes, piece->to - piece->from);
 		piece_write(c, piece);
-	} else {
-		if (piece->stage == BC_PIECE_ZERO)
-			zeroed(c, piece);
-		piece_end(c, piece);
+		return;
+	case BC_PIECE_WRITE:
+		if (piece->status)
+			break;
+		piece_write(c, piece);
+		return;
 	}
+	piece_failed(c, piece);
 }

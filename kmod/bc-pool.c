@@ -108,13 +108,16 @@ void bc_pool_put(struct bc_pool *pool, struct page *chunks, u64 limit)
 	}
 }
 
-void bc_pool_add(const struct bc_pool *pool, struct page *chunk, unsigned int bytes,
-		 struct bio *bio)
+void bc_pool_add(const struct bc_pool *pool, struct page *chunk, unsigned int offset,
+		 unsigned int bytes, struct bio *bio)
 {
 	unsigned int n;
 
+	for (; offset >= chunk_bytes(pool); offset -= chunk_bytes(pool))
+		chunk = bc_chunk_next(chunk);
 	for (; bytes; bytes -= n, chunk = bc_chunk_next(chunk)) {
-		n = min_t(unsigned int, bytes, PAGE_SIZE << pool->order);
-		__bio_add_page(bio, chunk, n, 0);
+		n = min(bytes, chunk_bytes(pool) - offset);
+		__bio_add_page(bio, chunk, n, offset);
+		offset = 0;
 	}
 }

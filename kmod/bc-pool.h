@@ -34,9 +34,13 @@ struct page *bc_pool_get(struct bc_pool *pool, unsigned int bytes, u64 limit);
 /* Give a stack of chunks back; those above @limit are freed. */
 void bc_pool_put(struct bc_pool *pool, struct page *chunks, u64 limit);
 
-/* Add the first @bytes of what bc_pool_get() gave to @bio, which has the room. Context: any. */
-void bc_pool_add(const struct bc_pool *pool, struct page *chunk, unsigned int bytes,
-		 struct bio *bio);
+/*
+ * Add @bytes from @offset on of what bc_pool_get() gave to @bio, which has the room.
+ *
+ * Context: any.
+ */
+void bc_pool_add(const struct bc_pool *pool, struct page *chunk, unsigned int offset,
+		 unsigned int bytes, struct bio *bio);
 
 /* So many of its chunks are @bytes. */
 static inline unsigned int bc_pool_chunks(const struct bc_pool *pool, unsigned int bytes)

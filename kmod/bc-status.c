@@ -32,11 +32,16 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	u64 total = (u64)job->len << SECTOR_SHIFT;
 	u64 dirty, in_flight, synced;
 	bool mirroring = READ_ONCE(job->mirrors.mirroring);
+	bool listing = smp_load_acquire(&job->listing);	/* pairs with bc_list_end() */
 	unsigned int sz = 0;
 
+	dirty = min(bc_bitmap_count(&job->dirty) << region_bytes_shift, total);
 	/* What is dirty when it has pivoted without its source is nobody's any more. */
-	dirty = state == BC_PIVOTED ? 0 :
-		min(bc_bitmap_count(&job->dirty) << region_bytes_shift, total);
+	if (state == BC_PIVOTED)
+		dirty = 0;
+	/* I11: nobody knows yet. */
+	if (listing)
+		dirty = total;
 	smp_rmb();	/* pairs with bc_copy_begin(): it raises the other first */
 	in_flight = min(READ_ONCE(c->in_flight_bytes), total);
 	synced = total - min(total, dirty + in_flight);
@@ -44,7 +49,7 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	if (!is_ready(state) && synced == total)
 		synced -= 1 << SECTOR_SHIFT;
 
-	DMEMIT("%u %s %llu/%llu %u 37", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
+	DMEMIT("%u %s %llu/%llu %u 39", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
 	       (unsigned long long)synced >> SECTOR_SHIFT,
 	       (unsigned long long)total >> SECTOR_SHIFT, job->args.region_sectors);
 	DMEMIT(" ready %d paused %d copy_mode %s mirroring %d actively_synced %d", is_ready(state),
@@ -55,12 +60,13 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	       READ_ONCE(job->args.write_timeout),
 	       READ_ONCE(job->mirrors.nr_late),
 	       (unsigned long long)READ_ONCE(job->mirrors.timeouts));
-	DMEMIT(" dirty_bytes %llu inflight_bytes %llu copied_bytes %llu",
+	DMEMIT(" listing %d dirty_bytes %llu inflight_bytes %llu copied_bytes %llu", listing,
 	       (unsigned long long)dirty, (unsigned long long)in_flight,
 	       (unsigned long long)READ_ONCE(c->copied_bytes));
-	DMEMIT(" dirtied_bytes %llu zeroed_bytes %llu",
+	DMEMIT(" dirtied_bytes %llu zeroed_bytes %llu unwritten_bytes %llu",
 	       (unsigned long long)atomic64_read(&job->dirtied_bytes),
-	       (unsigned long long)READ_ONCE(c->zeroed_bytes));
+	       (unsigned long long)READ_ONCE(c->zeroed_bytes),
+	       (unsigned long long)READ_ONCE(c->unwritten_bytes));
 	DMEMIT(" rate %llu bandwidth %llu buf_size %llu", (unsigned long long)bc_copier_rate(c),
 	       (unsigned long long)READ_ONCE(job->args.bandwidth),
 	       (unsigned long long)READ_ONCE(job->args.buf_size));

@@ -202,6 +202,10 @@ static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **arg
 		return message_complete(job, false, argc - 1, argv + 1);
 	if (argc == 1 && !strcmp(argv[0], "fail"))
 		return bc_job_give_up(job);
+	if (!strcmp(argv[0], "dirty"))
+		return bc_list_dirty(job, argc - 1, argv + 1);
+	if (argc == 1 && !strcmp(argv[0], "listed"))
+		return bc_list_end(job);
 	if (argc == 1 && !strcmp(argv[0], "detach"))
 		return bc_meta_detach(job);
 	if (argc == 2 && !strcmp(argv[0], "verify") && !strcmp(argv[1], "ranges")) {

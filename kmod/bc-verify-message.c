@@ -109,6 +109,8 @@ static const char *refusal(struct bc_job *job)
 		return "job is suspended";
 	if (!bc_verify_possible(job))
 		return "job is neither copying nor ready";
+	if (READ_ONCE(job->listing))
+		return "not all that differs is listed";
 	return NULL;
 }
 

@@ -244,7 +244,7 @@ static void read_leg(struct bc_verify_leg *leg, const struct bc_leg *from)
 	bio->bi_iter.bi_sector = from->start + v->start;
 	bio->bi_private = leg;
 	bio->bi_end_io = read_end;
-	bc_pool_add(pool, leg->chunks, bytes, bio);
+	bc_pool_add(pool, leg->chunks, 0, bytes, bio);
 	submit_bio_noacct(bio);
 }
 

@@ -19,9 +19,11 @@
  *					other, whatever converges and does not hold the guest up
  *					(the default)
  *	write_timeout <ms>		longest that a guest write waits for the destination
- *	sync full|none|bitmap		copy everything | the legs are equal, copy what changes
+ *	sync full|none|bitmap|ranges	copy everything | the legs are equal, copy what changes
  *					from now on | copy what may differ as the metadata says,
- *					everything if that is not to be believed
+ *					everything if that is not to be believed | copy what
+ *					"dirty" messages name, and what changes from now on: the
+ *					job is "listing", and not READY, until "listed"
  *	metadata <device>		keep what may differ after a crash there; it has been
  *					formatted for this job ("blockcopy metadata format"). With
  *					sync full or none it begins anew. Before the table of such a
@@ -31,8 +33,9 @@
  *	detect_zeroes off|on|unmap	write what reads as zeroes as data | as WRITE_ZEROES | as
  *					WRITE_ZEROES that may deallocate (the default)
  *	target_is_zero			the destination reads as zeroes: what is zero at the source
- *					is not written there; with sync full. The line that status
- *					prints has it until something was written
+ *					is not written there; with sync full or ranges. The line
+ *					that status prints has it until something was written
+ *	compare				read the destination, too, and write only what differs
  *	on_source_error report|ignore|enospc|stop
  *					what a read error of the copier does: the job fails (the
  *					default) | it is tried again, ever more slowly | as report,
@@ -55,6 +58,10 @@
  *					write waits for it any more
  *	detach				forget the metadata: when status says "detached" it is
  *					written down there that there is nothing to go on from
+ *	dirty <start> <len> [<start> <len>]... | dirty all
+ *				the legs may differ there, in sectors: copy it. While copying,
+ *				ready or failed
+ *	listed			the job of sync ranges knows all that is to be copied
  *	complete <ms> [unrecorded]	when READY: hold guest writes at most <ms>, go on at the
  *					destination; "unrecorded": also where the metadata takes no
  *					record of it
@@ -103,12 +110,15 @@
  *	late_writes		writes that the destination has not answered for longer than that;
  *				their guests do not wait any more
  *	timeouts		how many there were
- *	dirty_bytes		bytes of all regions that may differ
+ *	listing			1 until "listed" with sync ranges
+ *	dirty_bytes		bytes of all regions that may differ; all while listing
  *	inflight_bytes		bytes being copied now
  *	copied_bytes		bytes copied since the table became live, those of a region copied
  *				twice counted twice
  *	dirtied_bytes		bytes of regions that guest writes made dirty since then
  *	zeroed_bytes		bytes of copied_bytes that were sent as WRITE_ZEROES, or not sent
+ *	unwritten_bytes		bytes of copied_bytes that were the same at the destination, with
+ *				compare, and not written
  *	rate			bytes per second copied lately
  *	bandwidth		the limit in force, bytes per second, 0 is none
  *	buf_size		the limit in force, bytes

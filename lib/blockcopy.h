@@ -73,6 +73,12 @@ struct blockcopy_options;	/* how to copy */
 struct blockcopy_info;		/* a job, seen at one moment */
 struct blockcopy_monitor;	/* a stream of changes */
 
+/* Of bytes. */
+struct blockcopy_range {
+	uint64_t offset;
+	uint64_t length;
+};
+
 /* "@line" is one line without newline, valid during the call only. */
 typedef void (*blockcopy_log_fn)(void *userdata, enum blockcopy_log_level level, const char *line);
 
@@ -152,9 +158,26 @@ int blockcopy_options_set_sync(struct blockcopy_options *o, const char *word);
 int blockcopy_options_set_detect_zeroes(struct blockcopy_options *o, const char *word);
 /*
  * The destination reads as zeroes everywhere: what is zero at the source is not written there. Some places
- * are looked at before the job begins. Not with "@sync" none or bitmap.
+ * are looked at before the job begins. Not with "@sync" none or bitmap. Of a source that is a thin device, or a
+ * loop device over a file, what is not allocated is not even read; for thin devices that needs thin_dump(8).
  */
 void blockcopy_options_set_target_is_zero(struct blockcopy_options *o, bool zero);
+/* What is copied is read from the destination, too, and only what differs is written there. */
+void blockcopy_options_set_compare(struct blockcopy_options *o, bool compare);
+/*
+ * Copy these ranges, of bytes and in any order, and what is written from now on; the destination is
+ * trusted to have all the rest. They are copied, and none of them may be behind the end of the device.
+ * Return: 0, -ENOMEM.
+ */
+int blockcopy_options_set_ranges(struct blockcopy_options *o, const struct blockcopy_range *ranges, size_t n);
+/*
+ * The destination shows what the source is based on: write only what differs. Without a base the devices
+ * are compared for that. With one, which is named as a device to copy is, both are thin devices of one pool,
+ * whose metadata tells what is to be read at all: the destination is trusted to have what the base has. Needs
+ * thin_delta(8). A base says "@shallow" by itself.
+ */
+void blockcopy_options_set_shallow(struct blockcopy_options *o, bool shallow);
+int blockcopy_options_set_base(struct blockcopy_options *o, const char *device);
 /*
  * Keep what may differ on that device (a path or tag), so that the job can go on after a crash. It
  * is formatted for the job, but for "bitmap".
@@ -307,11 +330,6 @@ int blockcopy_verify_stop(struct blockcopy *bc, const char *name);
 int blockcopy_verify_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, int interval_ms,
 			  blockcopy_progress_fn progress, void *userdata);
 
-struct blockcopy_range {
-	uint64_t offset;
-	uint64_t length;
-};
-
 /*
  * What the last one found to differ, sorted, also while it runs; the caller frees the array. There are no
  * more than 1024 in it, blockcopy_info_verify_ranges() is how many there were.
@@ -417,6 +435,9 @@ uint64_t blockcopy_info_inflight_bytes(const struct blockcopy_info *i);	/* being
 uint64_t blockcopy_info_copied_bytes(const struct blockcopy_info *i);	/* so far, some twice */
 uint64_t blockcopy_info_dirtied_bytes(const struct blockcopy_info *i);	/* by guest writes, so far */
 uint64_t blockcopy_info_zeroed_bytes(const struct blockcopy_info *i);	/* of those copied */
+uint64_t blockcopy_info_unwritten_bytes(const struct blockcopy_info *i);	/* likewise: they were equal */
+/* What is to be copied is still being listed: all of it is dirty so far. */
+bool blockcopy_info_listing(const struct blockcopy_info *i);
 uint64_t blockcopy_info_region_size(const struct blockcopy_info *i);	/* bytes: the granularity */
 uint64_t blockcopy_info_bandwidth(const struct blockcopy_info *i);	/* limit in bytes/s, 0 is none */
 uint64_t blockcopy_info_buf_size(const struct blockcopy_info *i);	/* limit in bytes */

@@ -131,6 +131,8 @@ void blockcopy_options_free(struct blockcopy_options *o)
 		return;
 	bcl_args_done(&o->args);
 	free(o->format);
+	free(o->ranges);
+	free(o->base);
 	free(o);
 }
 
@@ -231,6 +233,41 @@ int blockcopy_options_set_detect_zeroes(struct blockcopy_options *o, const char 
 void blockcopy_options_set_target_is_zero(struct blockcopy_options *o, bool zero)
 {
 	o->args.target_is_zero = zero;
+}
+
+void blockcopy_options_set_compare(struct blockcopy_options *o, bool compare)
+{
+	o->args.compare = compare;
+}
+
+int blockcopy_options_set_ranges(struct blockcopy_options *o, const struct blockcopy_range *ranges, size_t n)
+{
+	struct blockcopy_range *copy = calloc(n + 1, sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	if (n)
+		memcpy(copy, ranges, n * sizeof(*copy));
+	free(o->ranges);
+	o->ranges = copy;
+	o->n_ranges = n;
+	return 0;
+}
+
+void blockcopy_options_set_shallow(struct blockcopy_options *o, bool shallow)
+{
+	o->shallow = shallow;
+}
+
+int blockcopy_options_set_base(struct blockcopy_options *o, const char *device)
+{
+	char *copy = strdup(device);
+
+	if (!copy)
+		return -ENOMEM;
+	free(o->base);
+	o->base = copy;
+	return 0;
 }
 
 void blockcopy_options_set_paused(struct blockcopy_options *o, bool paused)

@@ -48,6 +48,10 @@ struct blockcopy_options {
 	char *format;		/* of a file; NULL: raw */
 	bool reuse_external;
 	bool blockdev;
+	struct blockcopy_range *ranges;	/* NULL: no list; "n_ranges" may be 0 with one */
+	size_t n_ranges;
+	bool shallow;
+	char *base;
 };
 
 /* ---- device.c: what NAME is ---- */

@@ -5,6 +5,8 @@
  *	killed in	leaves						recover
  *	start		a helper without user				removes it
  *	start		a job table in the inactive slot		clears it
+ *	start		a job that is listing				everything is copied
+ *	start		a metadata snapshot of a thin pool		releases it
  *	any resume	the device suspended				clears, resumes
  *	abort		the source table in the inactive slot		clears it, the job goes on
  *	pivot, finish	a job that is completing			waits for its end
@@ -20,6 +22,7 @@
 #include "cookie.h"
 #include "destination/attachment.h"
 #include "internal.h"
+#include "less.h"
 
 /* Resume a device that only an interrupted swap of ours can have left suspended. */
 static int recover_suspended(struct blockcopy *bc, struct bcl_dm_info *dev, bool explicit_name,
@@ -89,6 +92,22 @@ static int recover_inactive(struct blockcopy *bc, struct bcl_dm_info *dev, unsig
 	return 0;
 }
 
+/* Whoever makes the list has the lock. Return: 1, -errno. */
+static int recover_list(struct blockcopy *bc, const struct bcl_job *j, unsigned int *deeds)
+{
+	int r;
+
+	if (!j->status.listing)
+		return 1;
+	r = bcl_list_all(bc, &j->dev);
+	if (r < 0)
+		return r;
+	bcl_log(bc, BLOCKCOPY_LOG_INFO,
+		"%s: the list of what to copy was interrupted, everything is copied", j->dev.name);
+	(*deeds)++;
+	return 1;
+}
+
 /* Return: 1 a job goes on, 0 there is none (any more), -errno. */
 static int recover_job(struct blockcopy *bc, const struct bcl_dm_info *dev, unsigned int *deeds)
 {
@@ -125,7 +144,7 @@ static int recover_job(struct blockcopy *bc, const struct bcl_dm_info *dev, unsi
 				"goes on", dev->name);
 			(*deeds)++;
 		}
-		return 1;
+		return recover_list(bc, &j, deeds);
 	}
 	if (r == 0)
 		(*deeds)++;
@@ -234,6 +253,7 @@ int blockcopy_recover(struct blockcopy *bc, const char *name, unsigned int *ret_
 	}
 	bcl_cookies_recover(bc, &deeds);
 	bcl_attachment_recover(bc, &deeds);
+	bcl_thin_recover(bc, &deeds);
 	if (r < 0)
 		return r;
 	*ret_deeds = deeds;

@@ -71,6 +71,11 @@ static int wait_for(struct blockcopy *bc, const char *program, pid_t pid)
 
 int bcl_run(struct blockcopy *bc, const char *const argv[])
 {
+	return bcl_run_to(bc, argv, -1);
+}
+
+int bcl_run_to(struct blockcopy *bc, const char *const argv[], int out)
+{
 	_cleanup_close_ int err = memfd_create("stderr", MFD_CLOEXEC);
 	_cleanup_free_ char *text = NULL;
 	pid_t pid;
@@ -80,7 +85,7 @@ int bcl_run(struct blockcopy *bc, const char *const argv[])
 		return failed(bc, argv[0], -errno);
 	pid = fork();
 	if (pid == 0)
-		become(argv, environ, -1, err);
+		become(argv, environ, out, err);
 	r = wait_for(bc, argv[0], pid);
 	if (r <= 0)
 		return r;

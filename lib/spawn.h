@@ -11,6 +11,9 @@
  */
 int bcl_run(struct blockcopy *bc, const char *const argv[]);
 
+/* The same, with what it prints to "@out". */
+int bcl_run_to(struct blockcopy *bc, const char *const argv[], int out);
+
 /*
  * The same, for a program that is asked something. Return: its exit status, with the first line of what it
  * says in "*ret_line", or if that is not 0 the last line of standard error; -errno.

@@ -5,6 +5,7 @@
 
 #include "destination/attachment.h"
 #include "internal.h"
+#include "less.h"
 #include "metadata.h"
 #include "sample.h"
 #include "sysfs.h"
@@ -22,10 +23,11 @@ struct plan {
 	bool has_metadata;
 	struct bcl_destination metadata;
 	struct bcl_attachment attachment;
+	struct bcl_list list;		/* what is to be copied, if not all */
 	bool dry;			/* nothing is attached: its device is not known */
 };
 
-#define NO_PLAN ((struct plan) { .attachment = BCL_NO_ATTACHMENT })
+#define NO_PLAN ((struct plan) { .attachment = BCL_NO_ATTACHMENT, .list = BCL_NO_LIST })
 
 static void plan_done(struct plan *p)
 {
@@ -35,6 +37,7 @@ static void plan_done(struct plan *p)
 	bcl_args_done(&p->args);
 	bcl_destination_done(&p->metadata);
 	bcl_attachment_done(&p->attachment);
+	bcl_list_done(&p->list);
 	*p = NO_PLAN;
 }
 
@@ -48,6 +51,13 @@ static int fill_args(struct blockcopy *bc, struct plan *p, const struct blockcop
 				      major(p->destination.dev), minor(p->destination.dev));
 	if (!a->destination || bcl_args_overlay(a, from) < 0)
 		return bcl_oom(bc);
+	a->compare |= o->shallow && !o->base;
+	if (p->list.kind != BCL_LIST_NONE) {
+		free(a->sync);
+		a->sync = strdup("ranges");
+		if (!a->sync)
+			return bcl_oom(bc);
+	}
 
 	if (bcl_table_is_one(p->live, "linear") &&
 	    bcl_linear_parse(p->live->lines[0].params, &a->source, &a->source_offset) == 0)
@@ -179,6 +189,10 @@ static int find_destination(struct blockcopy *bc, struct plan *p, const char *sp
 					    "%s: found a device, or nothing, needed a file for the "
 					    "format %s", spec, o->format) :
 				   bcl_destination_find(bc, spec, &p->destination);
+	if ((o->base || o->shallow || o->ranges) && !want.reuse)
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
+				"%s: found no device to copy only a part to, needed one, or --reuse-external "
+				"for what is there", spec);
 	if (o->blockdev)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -ENOTBLK,
 				"%s: found no device, needed a block device with --blockdev", spec);
@@ -204,6 +218,8 @@ static int make_plan(struct blockcopy *bc, const struct bcl_dm_info *dev, const 
 
 	p->dev = *dev;
 	r = bcl_source_check(bc, dev, &p->live);
+	if (r == 0)
+		r = bcl_list_plan(bc, dev, p->live, o, &p->list);
 	if (r == 0)
 		r = find_destination(bc, p, destination, o);
 	if (r == 0)
@@ -300,6 +316,26 @@ static int insert(struct blockcopy *bc, struct plan *p)
 	return r;
 }
 
+/* The job is live. If nobody knows what it is to copy it goes again. */
+static int list(struct blockcopy *bc, const struct plan *p)
+{
+	_cleanup_(bcl_job_done) struct bcl_job j = {};
+	struct bcl_saved_error saved;
+	struct bcl_dm_info now;
+	int r;
+
+	if (p->list.kind == BCL_LIST_NONE)
+		return 0;
+	r = bcl_list_run(bc, &p->dev, &p->list, bcl_table_len(p->live), p->args.region_sectors);
+	if (r == 0)
+		return 0;
+	bcl_error_save(bc, &saved);
+	if (bcl_dm_info(bc, p->dev.name, &now) > 0 && bcl_job_read(bc, &now, &j) > 0)
+		(void)bcl_end_on_source(bc, &j);
+	bcl_error_restore(bc, &saved);
+	return r;
+}
+
 static const struct blockcopy_options defaults = {
 	.args.region_sectors = BLOCKCOPY_REGION_SECTORS_DEFAULT,
 };
@@ -343,6 +379,8 @@ int bcl_start(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *d
 	if (r == 0)
 		r = insert(bc, &p);
 	if (r == 0)
+		r = list(bc, &p);
+	if (r == 0)
 		bcl_attachment_keep(&p.attachment);
 	if (r == 0)
 		bcl_sysfs_changed(p.destination.dev);
@@ -374,14 +412,15 @@ static int print_plan(struct blockcopy *bc, const struct plan *p, bool show_keys
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
 	char *helper = NULL, *job = NULL, *text = NULL;
+	_cleanup_free_ char *marks = bcl_list_text(&p->list);
 	int r;
 
 	r = job_table(bc, p, &t);
 	if (r < 0)
 		return r;
-	if (bcl_table_text(p->live, "\t", show_keys, &helper) == 0 &&
+	if (marks && bcl_table_text(p->live, "\t", show_keys, &helper) == 0 &&
 	    bcl_table_text(t, "\t", show_keys, &job) == 0)
-		text = bcl_asprintf("%s%s%s%s%s%s%s%s%s%sload into %s and resume:\n%s",
+		text = bcl_asprintf("%s%s%s%s%s%s%s%s%s%sload into %s and resume:\n%s%s",
 				    p->destination.dev ? "" : "attach as DEVICE ",
 				    p->destination.dev ? "" : p->destination.path,
 				    p->destination.dev ? "" : "\n",
@@ -391,7 +430,7 @@ static int print_plan(struct blockcopy *bc, const struct plan *p, bool show_keys
 				    p->needs_helper ? "create " : "",
 				    p->needs_helper ? p->helper_name : "",
 				    p->needs_helper ? ":\n" : "", p->needs_helper ? helper : "",
-				    p->dev.name, job);
+				    p->dev.name, job, marks);
 	bcl_free_secret(helper);
 	bcl_free_secret(job);
 	if (!text)

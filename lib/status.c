@@ -61,6 +61,8 @@ static const struct key {
 	KEY(events, NUMBER),
 	SINCE_0_2(mirroring, FLAG),
 	SINCE_0_2(mirrored_bytes, NUMBER),
+	SINCE_0_2(listing, FLAG),
+	SINCE_0_2(unwritten_bytes, NUMBER),
 	SINCE_0_2(write_timeout, NUMBER),
 	SINCE_0_2(late_writes, NUMBER),
 	SINCE_0_2(timeouts, NUMBER),

@@ -20,11 +20,13 @@ struct bcl_status {
 	bool paused;
 	bool actively_synced;
 	bool mirroring;
+	bool listing;
 	uint64_t dirty_bytes;
 	uint64_t inflight_bytes;
 	uint64_t copied_bytes;
 	uint64_t dirtied_bytes;
 	uint64_t zeroed_bytes;
+	uint64_t unwritten_bytes;
 	uint64_t rate;
 	uint64_t bandwidth;
 	uint64_t buf_size;

@@ -238,6 +238,7 @@ int bcl_args_overlay(struct bcl_args *a, const struct bcl_args *from)
 		a->write_timeout = from->write_timeout;
 	}
 	a->target_is_zero = from->target_is_zero;
+	a->compare = from->compare;
 	a->paused = from->paused;
 	a->finished = from->finished;
 	if (replace_word(&a->copy_mode, from->copy_mode) < 0 ||
@@ -333,6 +334,7 @@ static int parse_arg(struct cursor *c, const char *name, struct bcl_args *a)
 		bool *to;
 	} flags[] = {
 		{ "target_is_zero", &a->target_is_zero },
+		{ "compare", &a->compare },
 		{ "paused", &a->paused },
 		{ "pivoted", &a->pivoted },
 		{ "finished", &a->finished },
@@ -458,6 +460,10 @@ int bcl_args_format(const struct bcl_args *a, char **ret_params)
 		}
 	if (a->target_is_zero) {
 		fputs(" target_is_zero", f);
+		count++;
+	}
+	if (a->compare) {
+		fputs(" compare", f);
 		count++;
 	}
 	if (a->paused) {

@@ -68,6 +68,7 @@ struct bcl_args {
 	bool write_timeout_set;
 	uint64_t write_timeout;		/* ms */
 	bool target_is_zero;
+	bool compare;
 	bool paused;
 	bool pivoted;
 	bool finished;

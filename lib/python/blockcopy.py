@@ -142,8 +142,6 @@ class Disks:
         command without --force: "force": True in `params` overwrites it."""
         params = dict(params or {})
         options, destination = ctypes.c_void_p(), ctypes.c_void_p()
-        if flags & VIR_DOMAIN_BLOCK_COPY_SHALLOW:
-            raise BlockcopyError("shallow: not supported by this version", 2, errno.EINVAL)
         if _lib.blockcopy_options_new(ctypes.byref(options)) < 0:
             raise MemoryError
         try:
@@ -155,6 +153,8 @@ class Disks:
                 if not call or value < 0 or (value and call(options, value) < 0):
                     raise BlockcopyError(f"{name}: found {value}, which is out of range or not known",
                                          2, errno.EINVAL)
+            # The devices are compared, and what differs is written.
+            _lib.blockcopy_options_set_shallow(options, bool(flags & VIR_DOMAIN_BLOCK_COPY_SHALLOW))
             if flags & VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES:
                 _lib.blockcopy_options_set_copy_mode(options, b"write-blocking")
             _lib.blockcopy_options_set_reuse_external(

@@ -52,7 +52,7 @@ static void assert_same(const struct bc_args *a, const struct bc_args *b, const 
 {
 	ck_assert_msg(a->region_sectors == b->region_sectors && a->copy_mode == b->copy_mode &&
 		      a->sync == b->sync && a->detect_zeroes == b->detect_zeroes &&
-		      a->target_is_zero == b->target_is_zero &&
+		      a->target_is_zero == b->target_is_zero && a->compare == b->compare &&
 		      a->bandwidth == b->bandwidth && a->buf_size == b->buf_size &&
 		      a->write_timeout == b->write_timeout &&
 		      a->on_source_error == b->on_source_error &&
@@ -147,6 +147,10 @@ START_TEST(each_argument)
 	ck_assert(!args.target_is_zero);
 	ck_assert(parse_good("8 1 target_is_zero").target_is_zero);
 	ck_assert(parse_good("8 3 sync full target_is_zero").target_is_zero);
+	ck_assert(parse_good("8 3 sync ranges target_is_zero").target_is_zero);
+	ck_assert_int_eq(parse_good("8 2 sync ranges").sync, BC_SYNC_RANGES);
+	ck_assert(!args.compare);
+	ck_assert(parse_good("8 3 compare sync none").compare);
 
 	args = parse_good("8 1 paused");
 	ck_assert(args.paused && !args.pivoted && !args.finished);
@@ -255,6 +259,7 @@ static const struct {
 	{ "8 3 target_is_zero sync none",	"sync full" },
 	{ "8 5 sync bitmap metadata a target_is_zero", "sync full" },
 	{ "8 2 target_is_zero target_is_zero",	"twice" },
+	{ "8 2 compare compare",		"twice" },
 };
 
 START_TEST(refused)
@@ -323,6 +328,7 @@ START_TEST(round_trip)
 			.on_source_error = n / 5 % BC_POLICY_MAX,
 			.on_target_error = n / 7 % BC_POLICY_MAX,
 			.target_is_zero = sync == BC_SYNC_FULL && n % 3 == 1,
+			.compare = n / 2 % 2,
 			.paused = paused,
 			.pivoted = end == 1,
 			.finished = end == 2,

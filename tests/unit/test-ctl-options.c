@@ -181,7 +181,6 @@ START_TEST(start_refused)
 		{ "--bandwidth 8E", "bandwidth: " },
 		{ "--buf-size 4K", "buf-size: found \"4K\", needed 1M to 256M" },
 		{ "--buf-size 257M", "buf-size: " },
-		{ "--shallow", "not supported yet" },
 		{ "--mirroring", "unknown" },
 	};
 

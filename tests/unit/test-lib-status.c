@@ -17,11 +17,11 @@
 
 /* What a module of version 0.2 tells beside it. */
 #define PAIRS_0_2							\
-	"mirroring 1 mirrored_bytes 10 write_timeout 1000 late_writes 11 timeouts 12 "	\
+	"mirroring 1 listing 1 unwritten_bytes 9 mirrored_bytes 10 write_timeout 1000 late_writes 11 timeouts 12 "	\
 	"on_source_error ignore on_target_error enospc "				\
 	"verify done verify_total_bytes 21 verify_bytes 22 verify_unread_bytes 23 "	\
 	"verify_differing_bytes 24 verify_ranges 25"
-#define GOOD_0_2 HEAD "33 " PAIRS_0_2 " " PAIRS
+#define GOOD_0_2 HEAD "35 " PAIRS_0_2 " " PAIRS
 
 static int parse(const char *line)
 {
@@ -69,6 +69,8 @@ START_TEST(good_0_2)
 	ck_assert_int_eq(bcl_status_parse(GOOD_0_2, &s), 0);
 	ck_assert(s.mirroring);
 	ck_assert(!s.actively_synced);
+	ck_assert(s.listing);
+	ck_assert_uint_eq(s.unwritten_bytes, 9);
 	ck_assert_uint_eq(s.mirrored_bytes, 10);
 	ck_assert_uint_eq(s.write_timeout, 1000);
 	ck_assert_uint_eq(s.late_writes, 11);

@@ -311,6 +311,7 @@ static void random_args(uint64_t *seed, struct bcl_args *a)
 		.buf_size_set = unit_below(seed, 2),
 		.write_timeout_set = unit_below(seed, 2),
 		.target_is_zero = unit_below(seed, 2),
+		.compare = unit_below(seed, 2),
 		.paused = unit_below(seed, 2),
 		.pivoted = unit_below(seed, 2),
 		.finished = unit_below(seed, 2),

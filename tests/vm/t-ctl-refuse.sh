@@ -19,7 +19,6 @@ refuses 2 "too many arguments" blockcopy info "$disk" x
 refuses 2 "does not apply to info" blockcopy info "$disk" --bandwidth 5
 refuses 2 "--nonsense" blockcopy start "$disk" "$dst" --nonsense
 refuses 2 "needs a value" blockcopy start "$disk" "$dst" --timeout
-refuses 2 "not supported yet" blockcopy start "$disk" "$dst" --shallow
 refuses 2 "found more than one destination" blockcopy start "$disk" "$dst" --xml=file
 refuses 2 "--xml says what the destination is" blockcopy start "$disk" --xml=file --format raw
 refuses 2 "--xml says what the destination is" blockcopy start "$disk" --xml=file --blockdev

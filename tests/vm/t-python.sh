@@ -59,10 +59,10 @@ raises(3, "no copy job", d.blockJobAbort, vm)
 raises(2, "<disk>: found dir", d.blockCopy, vm, "<disk type='dir'><source dir='/'/></disk>")
 raises(2, "granularity", d.blockCopy, vm, block, {"granularity": 5})
 raises(2, "colour", d.blockCopy, vm, block, {"colour": 5})
-raises(2, "shallow", d.blockCopy, vm, block, flags=b.VIR_DOMAIN_BLOCK_COPY_SHALLOW)
 raises(3, "no such file", d.blockCopy, vm, f"<disk type='file'><source file='{home}/none'/></disk>",
        flags=b.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT)
-d.blockCopy(vm, block, {"bandwidth": 1 << 20, "granularity": 1 << 17, "force": True})
+d.blockCopy(vm, block, {"bandwidth": 1 << 20, "granularity": 1 << 17, "force": True},
+            flags=b.VIR_DOMAIN_BLOCK_COPY_SHALLOW)
 raises(4, "", d.blockCopy, vm, block)
 raises(4, "ready", d.blockJobAbort, vm, b.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
 raises(5, "", d.waitReady, vm, timeout=0.1)
@@ -80,7 +80,7 @@ end = [e[3] for e in events]
 assert end in ([b.VIR_DOMAIN_BLOCK_JOB_COMPLETED], [b.VIR_DOMAIN_BLOCK_JOB_CANCELED]), end
 assert d.blockJobInfo(vm) == {}
 raises(2, "needed COPY", d.blockRebase, vm, f"{home}/rebased")
-raises(2, "shallow", d.blockRebase, vm, f"{home}/rebased", 0,
+raises(6, "only a part", d.blockRebase, vm, f"{home}/rebased", 0,
        b.VIR_DOMAIN_BLOCK_REBASE_COPY | b.VIR_DOMAIN_BLOCK_REBASE_SHALLOW)
 raises(6, "needed a block device", d.blockRebase, vm, f"{home}/rebased", 0,
        b.VIR_DOMAIN_BLOCK_REBASE_COPY | b.VIR_DOMAIN_BLOCK_REBASE_COPY_DEV)
