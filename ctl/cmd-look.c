@@ -47,6 +47,8 @@ static void print_errors(const struct blockcopy_info *i)
 	if (blockcopy_info_source_errors(i) || blockcopy_info_target_errors(i))
 		printf("%-14s source %" PRIu64 ", target %" PRIu64 "\n", "Errors:",
 		       blockcopy_info_source_errors(i), blockcopy_info_target_errors(i));
+	if (blockcopy_info_unread_bytes(i))
+		print_size("Unreadable:", blockcopy_info_unread_bytes(i));
 	if (error)
 		printf("%-14s %s (%s)\n", "Error:", error, blockcopy_error_word_explain(error));
 }

@@ -157,6 +157,9 @@ void json_print_change(FILE *f, const char *change, const struct blockcopy_info 
 /* What a verify found, and where. */
 void json_print_verify(FILE *f, const struct blockcopy_info *info, const struct blockcopy_range *ranges,
 		       size_t n);
+/* Where the devices may differ, and what of it could not be read. */
+void json_print_map(FILE *f, const struct blockcopy_info *info, const struct blockcopy_range *dirty,
+		    size_t n_dirty, const struct blockcopy_range *unread, size_t n_unread);
 void json_print_metadata(FILE *f, const struct blockcopy_metadata *md);
 void json_print_result(FILE *f, const char *name, const char *result, const uint64_t *blackout_us);
 

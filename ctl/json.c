@@ -112,6 +112,7 @@ static struct json_object *object_of_info(const struct blockcopy_info *i)
 	TEXT("on_target_error", on_target_error);
 	TEXT("io_status", io_status);
 	NUMBER("source_errors", source_errors);
+	NUMBER("unread_bytes", unread_bytes);
 	NUMBER("target_errors", target_errors);
 	TEXT("error", error);
 	TEXT("metadata", metadata);
@@ -177,10 +178,38 @@ void json_print_result(FILE *f, const char *name, const char *result, const uint
 	print(f, o, JSON_C_TO_STRING_PLAIN);
 }
 
+static struct json_object *array_of_ranges(const struct blockcopy_range *ranges, size_t n)
+{
+	struct json_object *a = json_object_new_array();
+
+	for (size_t k = 0; k < n; k++) {
+		struct json_object *range = json_object_new_object();
+
+		add(range, "offset", json_object_new_uint64(ranges[k].offset));
+		add(range, "length", json_object_new_uint64(ranges[k].length));
+		json_object_array_add(a, range);
+	}
+	return a;
+}
+
+void json_print_map(FILE *f, const struct blockcopy_info *i, const struct blockcopy_range *dirty,
+		    size_t n_dirty, const struct blockcopy_range *unread, size_t n_unread)
+{
+	struct json_object *o = json_object_new_object();
+
+	add(o, "name", text(blockcopy_info_name(i)));
+	add(o, "state", text(blockcopy_info_state_word(i)));
+	add(o, "len", json_object_new_uint64(blockcopy_info_len(i)));
+	add(o, "region_size", json_object_new_uint64(blockcopy_info_region_size(i)));
+	add(o, "dirty", array_of_ranges(dirty, n_dirty));
+	add(o, "unread", array_of_ranges(unread, n_unread));
+	print(f, o, JSON_C_TO_STRING_PLAIN);
+}
+
 void json_print_verify(FILE *f, const struct blockcopy_info *i, const struct blockcopy_range *ranges,
 		       size_t n)
 {
-	struct json_object *o = json_object_new_object(), *a = json_object_new_array();
+	struct json_object *o = json_object_new_object();
 
 	add(o, "name", text(blockcopy_info_name(i)));
 	add(o, "result", text(blockcopy_info_verify(i)));
@@ -189,14 +218,7 @@ void json_print_verify(FILE *f, const struct blockcopy_info *i, const struct blo
 	add(o, "unread_bytes", json_object_new_uint64(blockcopy_info_verify_unread_bytes(i)));
 	add(o, "differing_bytes", json_object_new_uint64(blockcopy_info_verify_differing_bytes(i)));
 	add(o, "differing_ranges", json_object_new_uint64(blockcopy_info_verify_ranges(i)));
-	for (size_t k = 0; k < n; k++) {
-		struct json_object *range = json_object_new_object();
-
-		add(range, "offset", json_object_new_uint64(ranges[k].offset));
-		add(range, "length", json_object_new_uint64(ranges[k].length));
-		json_object_array_add(a, range);
-	}
-	add(o, "ranges", a);
+	add(o, "ranges", array_of_ranges(ranges, n));
 	print(f, o, JSON_C_TO_STRING_PLAIN);
 }
 

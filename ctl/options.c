@@ -132,13 +132,35 @@ static void print_options(enum command command)
 	print_other_options(command);
 }
 
+/* Two on a line, so that all fit a screen. */
+static const struct {
+	enum command first, second;
+	const char *names, *help;
+} together[] = {
+	{ CMD_pause, CMD_resume, "pause, resume", "stop copying, keeping account of writes; go on" },
+	{ CMD_attach, CMD_detach, "attach, detach", "put the dm device NAME on an unused disk; take it away" },
+};
+
+static void print_command(enum command command)
+{
+	for (size_t i = 0; i < sizeof(together) / sizeof(*together); i++) {
+		if (command == together[i].second)
+			return;
+		if (command == together[i].first) {
+			printf("  %-14s %s\n", together[i].names, together[i].help);
+			return;
+		}
+	}
+	printf("  %-14s %s\n", command_defs[command].name, command_defs[command].help);
+}
+
 static void print_commands(void)
 {
 	printf("Usage: blockcopy COMMAND [ARGUMENT]... [OPTION]...\n"
 	       "Copy a device-mapper device in use to another device, then switch to it.\n\n");
 	for (int i = 0; i < CMD_MAX; i++)
 		if (i != CMD_help && i != CMD_version)
-			printf("  %-10s %s\n", command_defs[i].name, command_defs[i].help);
+			print_command(i);
 	printf("\n`blockcopy COMMAND --help` shows its options. See blockcopy(8).\n");
 }
 

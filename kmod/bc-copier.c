@@ -60,8 +60,7 @@ void bc_copier_copied(struct bc_copier *c, u64 bytes)
 	bc_account(&c->window_start, now);
 }
 
-/* Whether anything may be read from the source now. */
-static bool may_issue(struct bc_copier *c)
+bool bc_copier_may_issue(struct bc_copier *c)
 {
 	struct bc_job *job = bc_copier_job(c);
 
@@ -82,24 +81,28 @@ static bool may_issue(struct bc_copier *c)
  * Errors
  */
 
-void bc_copier_back_off(struct bc_copier *c)
+void bc_copier_back_off(struct bc_copier *c, bool slower)
 {
 	u64 now = ktime_get_ns();
 
+	c->erring = true;
 	if (now < c->retry_at)
 		return;		/* of one moment with an earlier one */
-	c->backoff_ms = clamp(c->backoff_ms * 2, BACKOFF_MIN_MS, BACKOFF_MAX_MS);
+	c->backoff_ms = clamp(slower ? c->backoff_ms * 2 : 0, BACKOFF_MIN_MS, BACKOFF_MAX_MS);
 	c->retry_at = now + (u64)c->backoff_ms * NSEC_PER_MSEC;
 }
 
 void bc_copier_recovered(struct bc_copier *c)
 {
-	if (!c->retry_at)
+	if (c->retry_at) {
+		c->retry_at = 0;
+		c->backoff_ms = 0;
+		/* Nobody waits for that time any more, and it may be seconds away. */
+		cancel_delayed_work(&c->timer);
+	}
+	if (!c->erring || READ_ONCE(c->holes.nr))
 		return;
-	c->retry_at = 0;
-	c->backoff_ms = 0;
-	/* Nobody waits for that time any more, and it may be seconds away. */
-	cancel_delayed_work(&c->timer);
+	c->erring = false;
 	bc_job_recovered(bc_copier_job(c));
 }
 
@@ -223,7 +226,7 @@ static bool issue(struct bc_copier *c)
 	struct page *chunks, *there = NULL;
 	bool limited, modest;
 
-	if (!may_issue(c)) {
+	if (!bc_copier_may_issue(c)) {
 		bc_copy_withdraw(c);
 		if (READ_ONCE(c->stopped) || READ_ONCE(job->state) == BC_FAILED ||
 		    bc_source_failed(job))
@@ -298,7 +301,7 @@ static void mirror_errors(struct bc_copier *c)
 	DMERR_LIMIT("%s: mirrored write to destination: error %d", job->name,
 		    blk_status_to_errno(status));
 	bc_account(&job->target_errors, job->target_errors + 1);
-	bc_copier_back_off(c);
+	bc_copier_back_off(c, true);
 	bc_job_error(job, BC_ERROR_TARGET_WRITE, status);
 }
 
@@ -327,13 +330,14 @@ static void settle(struct bc_copier *c)
 {
 	struct bc_job *job = bc_copier_job(c);
 	bool listing;
+	u64 due, now;
 
 	if (c->in_flight)
 		return;
 	wake_up_all(&c->quiet);
 	if (bc_source_failed(job) && !READ_ONCE(c->stopped) && list_empty(&c->active))
 		clean(c);
-	if (!may_issue(c))
+	if (!bc_copier_may_issue(c))
 		return;
 	/* I5: first, and then the count. Pairs with bc_list_end(): what was listed shows. */
 	listing = smp_load_acquire(&job->listing);
@@ -352,9 +356,15 @@ static void settle(struct bc_copier *c)
 	/*
 	 * Dirty after all, but nothing could be issued: the throttle's timer is running (and
 	 * stays), an older job is not gone yet, or the one who marks has raised the count and not
-	 * yet the bit. Look again soon.
+	 * yet the bit. Look again soon. Not for holes: who marks something else kicks.
 	 */
-	if (bc_bitmap_count(&job->dirty)) {
+	if (!bc_bitmap_count(&job->dirty))
+		return;
+	if (bc_copy_rests(c, &due)) {
+		now = ktime_get_ns();
+		mod_delayed_work(c->wq, &c->timer,
+				 due > now ? nsecs_to_jiffies(due - now) + 1 : 1);
+	} else {
 		WRITE_ONCE(c->idle, false);
 		kick_later(c, NSEC_PER_MSEC);
 	}
@@ -435,6 +445,7 @@ int bc_copier_init(struct bc_copier *c, struct bc_job *job)
 	for (i = 0; i < ARRAY_SIZE(c->copies); i++)
 		list_add_tail(&c->copies[i].list, &c->idle_copies);
 	c->stopped = true;
+	bc_holes_init(&c->holes);
 	c->zeroes_work = bdev_write_zeroes_sectors(job->destination->bdev);
 	c->window_start = ktime_get_ns();
 	bc_throttle_init(&c->throttle, job->args.bandwidth, c->window_start);
@@ -470,4 +481,5 @@ void bc_copier_exit(struct bc_copier *c)
 	destroy_workqueue(c->wq);
 	bioset_exit(&c->bios);
 	bc_pool_exit(&c->pool);
+	bc_holes_exit(&c->holes);
 }

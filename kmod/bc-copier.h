@@ -23,11 +23,17 @@ static inline void bc_account(u64 *counter, u64 value)
 /* So much was copied. */
 void bc_copier_copied(struct bc_copier *c, u64 bytes);
 
-/* An error may be retried: not at once, ever more slowly, and of a run the good regions first. */
-void bc_copier_back_off(struct bc_copier *c);
+/*
+ * An error may be retried: not at once, and ever more slowly with @slower; of a run the good regions
+ * first.
+ */
+void bc_copier_back_off(struct bc_copier *c, bool slower);
 
 /* Something was copied, after an error or not. */
 void bc_copier_recovered(struct bc_copier *c);
+
+/* Whether anything may be read from the source now. */
+bool bc_copier_may_issue(struct bc_copier *c);
 
 /* bc-copy.c */
 
@@ -40,6 +46,12 @@ void bc_copy_end_if_over(struct bc_copier *c, struct bc_copy *copy);
 
 /* Issue no more pieces of the copy that is half issued; what it did not reach stays dirty. */
 void bc_copy_cut(struct bc_copier *c);
+
+/*
+ * Is nothing dirty but holes whose time has not come? Return: that time in *@ret_due, ns. Nothing is
+ * in flight.
+ */
+bool bc_copy_rests(struct bc_copier *c, u64 *ret_due);
 
 /* Guest writes are not to wait for copies that have not begun. */
 void bc_copy_withdraw(struct bc_copier *c);

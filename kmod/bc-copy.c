@@ -85,6 +85,7 @@ void bc_copy_begin(struct bc_copier *c, struct bc_copy *copy)
 	copy->next = copy->start;
 	copy->pending = 0;
 	copy->error = 0;
+	copy->holes = false;
 	c->current_copy = copy;
 
 	/* I2: before the source is read. The other way round a write in between would be lost. */
@@ -115,12 +116,13 @@ static void copy_end(struct bc_copier *c, struct bc_copy *copy)
 {
 	struct bc_job *job = bc_copier_job(c);
 
-	if (copy->error) {
+	if (copy->error || copy->holes) {
+		bc_holes_settle(job, first_region(job, copy), copy->error);
 		if (copy->source_only)
 			bc_bitmap_mark(&job->source_only, first_region(job, copy),
 				       last_region(job, copy));
 		bc_bitmap_mark(&job->dirty, first_region(job, copy), last_region(job, copy));
-		if (copy->error != -EINTR)
+		if (copy->error && copy->error != -EINTR)
 			be_careful(c, first_region(job, copy), last_region(job, copy));
 	} else {
 		bc_copier_copied(c, copy_bytes(copy));
@@ -196,12 +198,28 @@ static bool find_taken(struct bc_copier *c, unsigned long region, unsigned long 
 	return true;
 }
 
+static bool find_hole(struct bc_copier *c, unsigned long region, unsigned long nr, struct bc_hole *ret)
+{
+	unsigned int shift = bc_copier_job(c)->region_shift;
+
+	return bc_holes_find(&c->holes, (u64)region << shift, (u64)(region + nr) << shift, ret);
+}
+
+/* Has it a hole whose time has not come? */
+static bool rests(struct bc_copier *c, unsigned long region)
+{
+	struct bc_hole hole;
+
+	return find_hole(c, region, 1, &hole) && !bc_holes_is_due(&c->holes, &hole);
+}
+
 /* Find a run of dirty regions, up to one piece long, of which none is being copied. */
 static bool find_run(struct bc_copier *c, unsigned long *ret_region, unsigned long *ret_nr)
 {
 	struct bc_job *job = bc_copier_job(c);
 	unsigned long most = max(BC_PIECE_SECTORS >> job->region_shift, 1U);
 	unsigned long from = c->cursor, region, nr, taken, to;
+	struct bc_hole hole;
 	bool wrapped = false;
 
 	for (;;) {
@@ -214,13 +232,19 @@ static bool find_run(struct bc_copier *c, unsigned long *ret_region, unsigned lo
 		}
 		if (wrapped && region >= c->cursor)
 			return false;
-		if (!find_taken(c, region, region + 1, &taken, &from))
+		if (find_taken(c, region, region + 1, &taken, &from))
+			continue;
+		if (!rests(c, region))
 			break;
+		from = region + 1;
 	}
 
 	if (region >= c->careful_from && region < c->careful_to)
 		most = 1;
 	nr = bc_bitmap_run(&job->dirty, region, most);
+	/* Regions with holes go one by one. */
+	if (nr > 1 && find_hole(c, region, nr, &hole))
+		nr = max(hole.start >> job->region_shift, (u64)region + 1) - region;
 	/* A write that became late just now may begin before us; the claim will meet it. */
 	while (nr > 1 && find_taken(c, region + 1, region + nr, &taken, &to))
 		nr = taken > region ? taken - region : 1;
@@ -241,13 +265,27 @@ struct bc_copy *bc_copy_choose(struct bc_copier *c)
 {
 	struct bc_copy *copy = free_claim(c);
 	unsigned long region, nr;
+	struct bc_hole hole;
 
 	while (!copy) {
 		if (c->nr_claimed >= BC_NR_CLAIMS || !bc_bitmap_count(&bc_copier_job(c)->dirty) ||
 		    !alone(c) || !find_run(c, &region, &nr))
 			return NULL;
+		if (find_hole(c, region, nr, &hole))
+			bc_holes_tried(&c->holes, &hole);
 		claim(c, region, nr);
 		copy = free_claim(c);
 	}
 	return copy;
+}
+
+bool bc_copy_rests(struct bc_copier *c, u64 *ret_due)
+{
+	unsigned long region, nr;
+
+	if (!READ_ONCE(c->holes.nr) || !list_empty(&c->active) || !list_empty(&c->claimed) ||
+	    ktime_get_ns() < c->retry_at || !alone(c) || find_run(c, &region, &nr))
+		return false;
+	*ret_due = bc_holes_next_due(&c->holes);
+	return true;
 }

@@ -45,7 +45,7 @@ void bc_flush_failed(struct bc_copier *c, blk_status_t status)
 	 * What the destination acknowledged since its last good flush may be lost, who knows what.
 	 */
 	bc_job_dirty_all(job);
-	bc_copier_back_off(c);
+	bc_copier_back_off(c, true);
 	bc_job_error(job, BC_ERROR_TARGET_FLUSH, status);
 }
 

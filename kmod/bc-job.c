@@ -217,6 +217,7 @@ void bc_job_dirty_all(struct bc_job *job)
 		bc_bitmap_mark(&job->dirty, first, min(first + slice, nbits) - 1);
 		cond_resched();
 	}
+	bc_holes_spoil(job, 0, nbits - 1);
 }
 
 /*
@@ -259,8 +260,11 @@ int bc_job_resume(struct bc_job *job)
 		r = -EBUSY;
 	}
 	mutex_unlock(&job->lock);
-	if (!r)
+	if (!r) {
+		/* Somebody may have mended something. */
+		WRITE_ONCE(job->copier.holes.retry_at, 0);
 		bc_copier_kick(&job->copier);
+	}
 	return r;
 }
 

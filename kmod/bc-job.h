@@ -29,6 +29,7 @@
  *   hold->lock		spinlock: the parked bios and whether to park; process context (map is)
  *   mirrors->lock	spinlock, interrupts: ranges at work, mirrored writes, those that wait
  *   meta->lock		spinlock: guest writes that wait for their intent; process context
+ *   holes->lock	spinlock, interrupts: what could not be read
  *
  * Without a lock: the bitmap (bc-bitmap.h), job->writes (two percpu_refs), and everything of the
  * copier and of verify, which one work item each owns. Fields that one side writes and others only
@@ -51,6 +52,7 @@
 #include "bc-args.h"
 #include "bc-bitmap.h"
 #include "bc-group.h"
+#include "bc-holes.h"
 #include "bc-meta.h"
 #include "bc-mirror.h"
 #include "bc-mode.h"
@@ -175,6 +177,7 @@ struct bc_copy {
 	unsigned int pending;		/* pieces in flight */
 	unsigned int epoch;		/* see bc_intent_get() */
 	int error;
+	bool holes;			/* it has some, the rest is copied */
 };
 
 /* One read and, of the same buffer, the writes that it takes: one after the other. */
@@ -184,10 +187,12 @@ struct bc_piece {
 	struct bc_copier *copier;
 	struct bc_copy *copy;
 	struct page *chunks;		/* stack, as in bc_pool */
-	sector_t start;
+	sector_t start;			/* of the part that is on its way: all of it, but for holes */
 	unsigned int sectors;
-	struct page *there;		/* likewise: what the destination has, to compare */
-	unsigned int from;		/* what is being written, in sectors of the piece */
+	sector_t end;
+	unsigned int whole;		/* sectors that it was issued with */
+	struct page *there;		/* as "chunks": what the destination has, to compare */
+	unsigned int from;		/* what is being written, in sectors of the part */
 	unsigned int to;
 	bool unread;			/* the destination could not be read */
 	bool zero;			/* all of it is */
@@ -230,6 +235,8 @@ struct bc_copier {
 	unsigned long careful_to;
 	u64 retry_at;			/* ns; after an error that is retried */
 	unsigned int backoff_ms;
+	bool erring;			/* io_status is to be reset when something is copied */
+	struct bc_holes holes;
 	bool zeroes_work;		/* shared: the destination takes WRITE_ZEROES */
 	bool alone;			/* no older job of this device is left */
 

@@ -45,6 +45,7 @@ static int mark(struct bc_job *job, unsigned long first, unsigned long last)
 			bc_bitmap_mark(&job->source_only, first, last);
 		bc_bitmap_mark(&job->dirty, first, last);
 		bc_verify_touch(job, first, last);
+		bc_holes_spoil(job, first, last);
 	}
 	mutex_unlock(&job->lock);
 	cond_resched();

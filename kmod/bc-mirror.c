@@ -186,6 +186,10 @@ static void leg_ended(struct bc_mirror *mirror, enum bc_leg_of leg, blk_status_t
 			bc_range_leave(&m->ranges, &io->range);
 		guest = bc_mirror_take_guest(mirror);
 	}
+	/* What the source could not read may have healed. */
+	if (over && mirror->sectors)
+		bc_holes_spoil(job, mirror->start >> job->region_shift,
+			       (mirror->start + mirror->sectors - 1) >> job->region_shift);
 	if (over) {
 		if (mirror->late) {
 			WRITE_ONCE(m->nr_late, m->nr_late - 1);

@@ -2,6 +2,10 @@
 /*
  * Pieces of copies: a read of up to 1 MiB, and the writes that it takes. In between the buffer is
  * looked at, and what the destination is known to have, or has when it is compared, is left out.
+ *
+ * Where the source cannot be read (policy "ignore", and a copy of one region) a piece goes on in
+ * parts: half as much after each failure, twice as much after each success, down to a logical block,
+ * which is a hole then.
  */
 #include <linux/mm.h>
 #include <linux/string.h>
@@ -74,6 +78,8 @@ void bc_piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int sect
 	piece->unread = false;
 	piece->start = copy->next;
 	piece->sectors = sectors;
+	piece->end = piece->start + sectors;
+	piece->whole = sectors;
 	piece->stage = BC_PIECE_READ;
 	copy->pending++;
 	copy->next += sectors;
@@ -95,9 +101,40 @@ static void piece_end(struct bc_copier *c, struct bc_piece *piece)
 	piece->there = NULL;
 	list_add(&piece->list, &c->idle_pieces);
 	WRITE_ONCE(c->in_flight, c->in_flight - 1);
-	bc_account(&c->piece_bytes, c->piece_bytes - ((u64)piece->sectors << SECTOR_SHIFT));
+	bc_account(&c->piece_bytes, c->piece_bytes - ((u64)piece->whole << SECTOR_SHIFT));
 	copy->pending--;
 	bc_copy_end_if_over(c, copy);
+}
+
+/* Read the next part. */
+static void part_read(struct bc_copier *c, struct bc_piece *piece)
+{
+	if (!bc_copier_may_issue(c) || !bc_copier_begin_read(c)) {
+		piece->copy->error = -EINTR;
+		piece_end(c, piece);
+		return;
+	}
+	piece->stage = BC_PIECE_READ;
+	piece_read(piece, bc_copier_job(c)->source, piece->chunks);
+}
+
+/* Done with a part: the next one, of so many @sectors at most, or the end. */
+static void piece_next(struct bc_copier *c, struct bc_piece *piece, unsigned int sectors)
+{
+	piece->start += piece->sectors;
+	if (piece->start == piece->end) {
+		piece_end(c, piece);
+		return;
+	}
+	piece->sectors = min_t(sector_t, sectors, piece->end - piece->start);
+	part_read(c, piece);
+}
+
+/* It is at the destination. */
+static void piece_copied(struct bc_copier *c, struct bc_piece *piece)
+{
+	bc_holes_remove(&c->holes, piece->start, piece->sectors);
+	piece_next(c, piece, 2 * piece->sectors);
 }
 
 static bool piece_is_zero(struct bc_piece *piece)
@@ -228,7 +265,7 @@ static void piece_write(struct bc_copier *c, struct bc_piece *piece)
 		piece->copy->error = -EINTR;
 		piece_end(c, piece);
 	} else if (!next_run(c, piece)) {
-		piece_end(c, piece);
+		piece_copied(c, piece);
 	} else if (piece->zero) {
 		piece->stage = BC_PIECE_ZERO;
 		piece_submit(piece, job->destination,
@@ -272,18 +309,63 @@ static void piece_failed(struct bc_copier *c, struct bc_piece *piece)
 	bc_account(errors, *errors + 1);
 	piece->copy->error = blk_status_to_errno(piece->status);
 	c->flush_void = true;
-	bc_copier_back_off(c);
+	bc_copier_back_off(c, !source);
 	bc_job_error(job, source ? BC_ERROR_SOURCE_READ : BC_ERROR_TARGET_WRITE, piece->status);
 	piece_end(c, piece);
+}
+
+/* Is what cannot be read to be found, and the rest to be copied? */
+static bool goes_in_parts(struct bc_copier *c, const struct bc_piece *piece)
+{
+	struct bc_job *job = bc_copier_job(c);
+
+	return piece->stage == BC_PIECE_READ &&
+	       READ_ONCE(job->args.on_source_error) == BC_POLICY_IGNORE &&
+	       piece->copy->start >> job->region_shift ==
+	       (piece->copy->end - 1) >> job->region_shift;
+}
+
+static void part_unread(struct bc_copier *c, struct bc_piece *piece)
+{
+	struct bc_job *job = bc_copier_job(c);
+	unsigned int block = bdev_logical_block_size(job->source->bdev) >> SECTOR_SHIFT;
+	bool first;
+
+	bc_account(&job->source_errors, job->source_errors + 1);
+	if (piece->sectors > block) {
+		piece->sectors = max(round_down(piece->sectors / 2, block), block);
+		part_read(c, piece);
+		return;
+	}
+	DMERR_LIMIT("%s: copier cannot read source %llu+%u: error %d", job->name,
+		    (unsigned long long)piece->start, piece->sectors,
+		    blk_status_to_errno(piece->status));
+	piece->copy->holes = true;
+	c->erring = true;
+	c->flush_void = true;
+	first = !READ_ONCE(c->holes.nr);
+	/* One that is known has its own times, and keeps nothing else. */
+	if (bc_holes_add(&c->holes, piece->start, piece->sectors))
+		bc_copier_back_off(c, false);
+	bc_job_error(job, BC_ERROR_SOURCE_READ, piece->status);
+	if (first) {
+		mutex_lock(&job->lock);
+		bc_job_tell(job);
+		mutex_unlock(&job->lock);
+	}
+	piece_next(c, piece, piece->sectors);
 }
 
 void bc_piece_advance(struct bc_copier *c, struct bc_piece *piece)
 {
 	switch (piece->stage) {
 	case BC_PIECE_READ:
-		if (piece->status)
+		if (piece->status && goes_in_parts(c, piece))
+			part_unread(c, piece);
+		else if (piece->status)
 			break;
-		piece_was_read(c, piece);
+		else
+			piece_was_read(c, piece);
 		return;
 	case BC_PIECE_COMPARE:
 		/* What cannot be read is written. */

@@ -49,7 +49,7 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	if (!is_ready(state) && synced == total)
 		synced -= 1 << SECTOR_SHIFT;
 
-	DMEMIT("%u %s %llu/%llu %u 39", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
+	DMEMIT("%u %s %llu/%llu %u 40", BLOCKCOPY_STATUS_VERSION, bc_state_names[state],
 	       (unsigned long long)synced >> SECTOR_SHIFT,
 	       (unsigned long long)total >> SECTOR_SHIFT, job->args.region_sectors);
 	DMEMIT(" ready %d paused %d copy_mode %s mirroring %d actively_synced %d", is_ready(state),
@@ -73,8 +73,10 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	DMEMIT(" on_source_error %s on_target_error %s",
 	       bc_policy_names[READ_ONCE(job->args.on_source_error)],
 	       bc_policy_names[READ_ONCE(job->args.on_target_error)]);
-	DMEMIT(" io_status %s source_errors %llu target_errors %llu error %s", io_status(job),
+	DMEMIT(" io_status %s source_errors %llu unread_bytes %llu target_errors %llu error %s",
+	       io_status(job),
 	       (unsigned long long)READ_ONCE(job->source_errors),
+	       (unsigned long long)READ_ONCE(c->holes.sectors) << SECTOR_SHIFT,
 	       (unsigned long long)READ_ONCE(job->target_errors),
 	       bc_error_names[READ_ONCE(job->error)]);
 	DMEMIT(" reversals %u source_only_bytes %llu", READ_ONCE(job->reversals),

@@ -214,6 +214,8 @@ static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **arg
 	}
 	if (argc == 2 && !strcmp(argv[0], "verify") && !strcmp(argv[1], "stop"))
 		return bc_verify_stop(job);
+	if (!strcmp(argv[0], "map"))
+		return bc_map(job, argc - 1, argv + 1, result, maxlen);
 	if (!strcmp(argv[0], "verify"))
 		return bc_verify_begin(job, argc - 1, argv + 1);
 	DMWARN("%s: unknown message \"%s\" of %u words", dm_device_name(job->md), argv[0], argc);

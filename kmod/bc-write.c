@@ -190,6 +190,7 @@ void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors, bool a
 		trace_blockcopy_write(job->devt, start, sectors, marked);
 	/* Also if it was dirty already: it may have been cleared, and copied, since. */
 	bc_verify_touch(job, first, last);
+	bc_holes_spoil(job, first, last);
 	if (!marked)
 		return;
 	atomic64_add((u64)marked << (job->region_shift + SECTOR_SHIFT), &job->dirtied_bytes);

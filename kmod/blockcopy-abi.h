@@ -88,6 +88,12 @@
  *	verify ranges		answers with what differs, as the last one found it: lines of
  *				"<start> <len>", sectors, at most BLOCKCOPY_VERIFY_RANGES
  *
+ *	map <start> [<lines>]	answers with what may differ from there on: lines of "<start> <len>",
+ *				sectors, no more than asked for, and a last one with the sector to ask
+ *				on from, the length of the device when that was all
+ *	map unread <start> [<lines>]
+ *				likewise, with what of it the copier could not read at the source
+ *
  * "complete" and "finish" return at once; an event tells when the state is no longer "completing".
  * So does "verify"; an event tells when it is no longer "running".
  *
@@ -127,6 +133,8 @@
  *	io_status		ok; failed or nospace while the job is failed, paused or backing off
  *				because of an error
  *	source_errors		errors of copier reads
+ *	unread_bytes		what the copier could not read at the source, as small as is known:
+ *				policy ignore. The regions stay dirty, the rest of them is copied
  *	target_errors		errors of destination writes, zeroes and flushes
  *	error			"-", or what ended the last attempt or is retried, one of
  *				BLOCKCOPY_ERROR_*

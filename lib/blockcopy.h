@@ -144,7 +144,8 @@ int blockcopy_options_set_copy_mode(struct blockcopy_options *o, const char *wor
 /* Longest that a guest write waits for the destination, 10 to 60000 ms (1000). */
 int blockcopy_options_set_write_timeout(struct blockcopy_options *o, unsigned int ms);
 /*
- * What an error of that leg does: "report", the default: the job fails; "ignore", it is tried again; "enospc", a
+ * What an error of that leg does: "report", the default: the job fails; "ignore", it is tried again, and
+ * of a source all is copied that can be read, see blockcopy_map(); "enospc", a
  * full destination pauses the job, any other error fails it; "stop", the job is paused.
  */
 int blockcopy_options_set_on_source_error(struct blockcopy_options *o, const char *word);
@@ -342,6 +343,18 @@ int blockcopy_verify_ranges(struct blockcopy *bc, const char *name,
  */
 int blockcopy_verify_check(struct blockcopy *bc, const char *name);
 
+enum blockcopy_map_kind {
+	BLOCKCOPY_MAP_DIRTY,		/* what may differ at this moment: not copied yet, or written to since */
+	BLOCKCOPY_MAP_UNREAD,		/* what of it could not be read at the source (policy "ignore") */
+};
+
+/*
+ * Where the two devices of the job on NAME may differ, sorted; the caller frees the array. What is dirty is in
+ * whole regions, but for one that was copied up to what could not be read: that is told by the logical block.
+ */
+int blockcopy_map(struct blockcopy *bc, const char *name, enum blockcopy_map_kind kind,
+		  struct blockcopy_range **ret_ranges, size_t *ret_n);
+
 /*
  * Finish or undo what an interrupted controller left, on NAME or (NULL) on all devices: each deed
  * is a BLOCKCOPY_LOG_INFO line. A running job is left alone.
@@ -451,6 +464,8 @@ const char *blockcopy_info_io_status(const struct blockcopy_info *i);
 /* Requests of the copier that failed, and of the mirror at the destination, so far. */
 uint64_t blockcopy_info_source_errors(const struct blockcopy_info *i);
 uint64_t blockcopy_info_target_errors(const struct blockcopy_info *i);
+/* Of the source, that the copier could not read: the job is not ready before it could. See blockcopy_map(). */
+uint64_t blockcopy_info_unread_bytes(const struct blockcopy_info *i);
 /* A word, NULL without; "destination-gone" in place of what its absence made fail. */
 const char *blockcopy_info_error(const struct blockcopy_info *i);
 /* Was the destination taken away (unplugged)? */

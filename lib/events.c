@@ -124,6 +124,18 @@ static void tell_pause(struct blockcopy *bc, const struct bcl_job *j, bool *told
 	*told = paused;
 }
 
+/* Likewise: it is not ready before the source can be read. */
+static void tell_unread(struct blockcopy *bc, const struct bcl_job *j, bool *told)
+{
+	bool unread = j->status.unread_bytes;
+
+	if (unread && !*told)
+		bcl_log(bc, BLOCKCOPY_LOG_WARNING,
+			"%s: its source cannot be read everywhere, and is tried again; `blockcopy map %s "
+			"--unread` lists where", j->dev.name, j->dev.name);
+	*told = unread;
+}
+
 static int report(struct blockcopy *bc, const struct bcl_job *j, blockcopy_progress_fn progress,
 		  void *userdata)
 {
@@ -145,7 +157,7 @@ int bcl_wait_for(struct blockcopy *bc, const char *name, int64_t timeout_ms, int
 {
 	_cleanup_(bcl_wait_done) struct bcl_wait w = { .fd = -1 };
 	int64_t end = timeout_ms < 0 ? INT64_MAX : bcl_now_ms() + timeout_ms;
-	bool told = false;
+	bool told = false, told_unread = false;
 	int r;
 
 	r = bcl_wait_open(bc, &w);
@@ -165,6 +177,7 @@ int bcl_wait_for(struct blockcopy *bc, const char *name, int64_t timeout_ms, int
 		if (r != 0)
 			return r < 0 ? r : 0;
 		tell_pause(bc, &j, &told);
+		tell_unread(bc, &j, &told_unread);
 		if (left <= 0)
 			return what->timed_out(bc, &j, (long long)timeout_ms / 1000);
 		if (end == INT64_MAX)
@@ -182,7 +195,8 @@ static int not_ready(struct blockcopy *bc, const struct bcl_job *j, long long s)
 	return bcl_fail(bc, BLOCKCOPY_TIMED_OUT, -ETIMEDOUT,
 			"%s: not ready after %lld s, %u %% copied%s", j->dev.name, s,
 			(unsigned int)(j->status.total ? j->status.synced * 100 / j->status.total : 0),
-			bcl_job_paused_by_error(j) ? ", paused by an error" : "");
+			bcl_job_paused_by_error(j) ? ", paused by an error" :
+			j->status.unread_bytes ? ", the rest cannot be read at the source" : "");
 }
 
 int blockcopy_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, int interval_ms,

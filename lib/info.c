@@ -159,6 +159,7 @@ GETTER(const char *, on_source_error, *i->status.on_source_error ? i->status.on_
 GETTER(const char *, on_target_error, *i->status.on_target_error ? i->status.on_target_error : NULL)
 GETTER(const char *, metadata, *i->status.metadata ? i->status.metadata : "none")
 GETTER(uint64_t, intent_bytes, i->status.intent_bytes)
+GETTER(uint64_t, unread_bytes, i->status.unread_bytes)
 GETTER(const char *, verify, *i->status.verify ? i->status.verify : BLOCKCOPY_VERIFY_NONE)
 GETTER(uint64_t, verify_total_bytes, i->status.verify_total_bytes)
 GETTER(uint64_t, verify_bytes, i->status.verify_bytes)

@@ -57,6 +57,11 @@ static int not_ready(struct blockcopy *bc, const struct how *how, const struct b
 {
 	bool error = j->status.state == BLOCKCOPY_STATE_ID_FAILED || bcl_job_paused_by_error(j);
 
+	if (j->status.unread_bytes)
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
+				"%s: found %" PRIu64 " bytes of its source that cannot be read, needed all of it "
+				"copied to %s; `blockcopy map %s --unread` lists them, and a write there may "
+				"heal them", j->dev.name, j->status.unread_bytes, how->verb, j->dev.name);
 	return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
 			"%s: found the job %s%s%s%s%s, needed it ready to %s", j->dev.name,
 			bcl_state_to_string(j->status.state), j->status.paused ? " and paused" : "",

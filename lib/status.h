@@ -40,6 +40,7 @@ struct bcl_status {
 	uint64_t late_writes;
 	uint64_t timeouts;
 	uint64_t intent_bytes;
+	uint64_t unread_bytes;
 	uint64_t verify_total_bytes;
 	uint64_t verify_bytes;
 	uint64_t verify_unread_bytes;
