@@ -75,9 +75,9 @@
  *	finish <ms> [unrecorded]	when READY: hold guest writes at most <ms>, then leave the
  *					destination as it is
  *	complete|finish <ms> [unrecorded] group <id> <count>
- *				likewise, together with others: <count> jobs that were sent this with
- *				the same number <id> hold writes, and all do it at one instant; or
- *				none does, and all are READY again
+ *				likewise, together with others: <count> jobs that were sent this
+ *				with the same number <id> hold writes, and all do it at one instant;
+ *				or none does, and all are READY again
  *
  *	verify [repair] [bandwidth <bytes/s>] [<start> <len>]
  *				compare the legs, all of them or so many sectors from there, while

@@ -140,8 +140,9 @@ static int find_members(struct blockcopy *bc, const char *const *names, size_t n
 	for (size_t i = 1; i < n; i++)
 		if (!by_device(&g->members[i - 1], &g->members[i]))
 			return bcl_fail(bc, BLOCKCOPY_USAGE, -EINVAL,
-					"%s: found it twice in the group (as %s, too), needed it once",
-					g->members[i].job.dev.name, g->members[i - 1].name);
+					"%s: found it twice in the group (%s, %s), needed it once",
+					g->members[i].job.dev.name, g->members[i - 1].name,
+					g->members[i].name);
 	return 0;
 }
 
