@@ -66,6 +66,11 @@ int bcl_attach_check_name(struct blockcopy *bc, const char *name)
 			BCL_DM_NAME_SIZE - 1);
 }
 
+bool bcl_is_attached(const struct bcl_dm_info *dev)
+{
+	return !strncmp(dev->uuid, ATTACHED_PREFIX, strlen(ATTACHED_PREFIX));
+}
+
 char *bcl_attach_uuid(const char *name)
 {
 	char *uuid = bcl_asprintf(ATTACHED_PREFIX "%s", name);
@@ -137,7 +142,7 @@ int blockcopy_detach(struct blockcopy *bc, const char *name)
 	 * Devices of other makers have uuids of theirs; one without was made by hand, as ours could
 	 * be.
 	 */
-	if ((*dev.uuid && strncmp(dev.uuid, ATTACHED_PREFIX, strlen(ATTACHED_PREFIX))) ||
+	if ((*dev.uuid && !bcl_is_attached(&dev)) ||
 	    !bcl_table_below(t, &below, &offset) || offset != 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
 				"%s: found a dm device that `blockcopy attach` did not make, "

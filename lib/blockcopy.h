@@ -358,6 +358,13 @@ int blockcopy_distrust(struct blockcopy *bc, const char *name);
  */
 int blockcopy_detach(struct blockcopy *bc, const char *name);
 
+/*
+ * Let NAME, without a job and one linear line, have all of the device that it stands on, as after a pivot to a larger one; the
+ * size in bytes in *ret_len. BLOCKCOPY_WRONG_STATE when there is no room or a job, BLOCKCOPY_REFUSED when the room may
+ * be somebody else's.
+ */
+int blockcopy_grow(struct blockcopy *bc, const char *name, uint64_t *ret_len);
+
 /* ---- looking ---- */
 
 /* The job on NAME. No job or no device: -ENXIO, BLOCKCOPY_NOT_FOUND. */
