@@ -98,6 +98,14 @@ int bcl_attach(struct blockcopy *bc, const struct bcl_destination *d, const char
 	return r;
 }
 
+/* A layer of ours may have one more on top, for a second job. Others have one that can be copied. */
+static bool is_layer(struct blockcopy *bc, dev_t dev)
+{
+	struct bcl_dm_info info;
+
+	return bcl_dm_info_by_dev(bc, dev, &info) > 0 && bcl_is_attached(&info);
+}
+
 int blockcopy_attach(struct blockcopy *bc, const char *device, const char *name)
 {
 	_cleanup_(bcl_destination_done) struct bcl_destination d = {};
@@ -109,7 +117,7 @@ int blockcopy_attach(struct blockcopy *bc, const char *device, const char *name)
 	if (r == 0)
 		r = bcl_destination_find(bc, device, &d);
 	if (r == 0)
-		r = bcl_attach_check(bc, &d, false);
+		r = bcl_attach_check(bc, &d, is_layer(bc, d.dev));
 	if (r == 0)
 		r = bcl_dm_info(bc, name, &info);
 	if (r > 0)
