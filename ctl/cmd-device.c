@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Commands around devices: attach, detach, recover; and version, help. */
+/* Commands around devices: attach, detach, grow, recover; and version, help. */
+#include <inttypes.h>
+
 #include "ctl.h"
 
 int cmd_attach(struct ctl *c)
@@ -10,6 +12,17 @@ int cmd_attach(struct ctl *c)
 int cmd_detach(struct ctl *c)
 {
 	return blockcopy_detach(c->bc, c->arg[0]) < 0 ? failed(c) : BLOCKCOPY_OK;
+}
+
+int cmd_grow(struct ctl *c)
+{
+	char buf[SIZE_TEXT];
+	uint64_t len;
+
+	if (blockcopy_grow(c->bc, c->arg[0], &len) < 0)
+		return failed(c);
+	printf("%s has %" PRIu64 " bytes (%s) now\n", c->arg[0], len, format_size(len, buf));
+	return BLOCKCOPY_OK;
 }
 
 int cmd_recover(struct ctl *c)

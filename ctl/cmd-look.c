@@ -108,18 +108,49 @@ int cmd_info(struct ctl *c)
 	return BLOCKCOPY_OK;
 }
 
-static void print_row(const struct blockcopy_info *i)
+/* "@depth": how many jobs stand on it. */
+static void print_row(const struct blockcopy_info *i, size_t depth)
 {
 	const char *spec = blockcopy_info_destination_spec(i);
+	int indent = 2 * depth;
 	char mode[80];
 
 	/* A star: guest writes go to both at this moment. */
 	snprintf(mode, sizeof(mode), "%s%s", blockcopy_info_copy_mode(i),
 		 blockcopy_info_mirroring(i) ? "*" : "");
-	printf("%-20s %-11s %3u %%   %-16s %-20s %s%s\n", blockcopy_info_name(i),
+	printf("%*s%-*s %-11s %3u %%   %-16s %-20s %s%s\n", indent, "",
+	       indent < 20 ? 20 - indent : 0, blockcopy_info_name(i),
 	       blockcopy_info_state_word(i), blockcopy_info_percent(i), mode,
 	       blockcopy_info_source(i), spec ? spec : blockcopy_info_destination(i),
 	       blockcopy_info_destination_gone(i) ? " (gone)" : "");
+}
+
+/* The first that stands on the job on "@name", or "@n". */
+static size_t above(struct blockcopy_info **list, size_t n, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		const char *below = blockcopy_info_below(list[i]);
+
+		if (below && !strcmp(below, name))
+			break;
+	}
+	return i;
+}
+
+/* A job, and what it stands on. */
+static void print_tree(struct blockcopy_info **list, size_t n, size_t i, size_t depth)
+{
+	const char *below = blockcopy_info_below(list[i]);
+
+	print_row(list[i], depth);
+	/* No circle, if the tables changed while they were read. */
+	if (!below || above(list, n, below) != i || depth >= n)
+		return;
+	for (size_t k = 0; k < n; k++)
+		if (!strcmp(blockcopy_info_name(list[k]), below))
+			print_tree(list, n, k, depth + 1);
 }
 
 int cmd_list(struct ctl *c)
@@ -135,7 +166,8 @@ int cmd_list(struct ctl *c)
 		printf("%-20s %-11s %-7s %-16s %-20s %s\n", "Name", "State", "Copied", "Mode",
 		       "Source", "Destination");
 		for (size_t i = 0; i < n; i++)
-			print_row(list[i]);
+			if (above(list, n, blockcopy_info_name(list[i])) == n)
+				print_tree(list, n, i, 0);
 	}
 	blockcopy_info_list_free(list, n);
 	return BLOCKCOPY_OK;

@@ -124,6 +124,7 @@ static struct json_object *object_of_info(const struct blockcopy_info *i)
 	NUMBER("verify_differing_bytes", verify_differing_bytes);
 	NUMBER("verify_ranges", verify_ranges);
 	TEXT("source", source);
+	TEXT("below", below);
 	TEXT("destination", destination);
 	TEXT("destination_spec", destination_spec);
 	BOOL("destination_gone", destination_gone);

@@ -66,6 +66,11 @@ int bcl_attach_check_name(struct blockcopy *bc, const char *name)
 			BCL_DM_NAME_SIZE - 1);
 }
 
+bool bcl_is_attached(const struct bcl_dm_info *dev)
+{
+	return !strncmp(dev->uuid, ATTACHED_PREFIX, strlen(ATTACHED_PREFIX));
+}
+
 char *bcl_attach_uuid(const char *name)
 {
 	char *uuid = bcl_asprintf(ATTACHED_PREFIX "%s", name);
@@ -93,6 +98,14 @@ int bcl_attach(struct blockcopy *bc, const struct bcl_destination *d, const char
 	return r;
 }
 
+/* A layer of ours may have one more on top, for a second job. Others have one that can be copied. */
+static bool is_layer(struct blockcopy *bc, dev_t dev)
+{
+	struct bcl_dm_info info;
+
+	return bcl_dm_info_by_dev(bc, dev, &info) > 0 && bcl_is_attached(&info);
+}
+
 int blockcopy_attach(struct blockcopy *bc, const char *device, const char *name)
 {
 	_cleanup_(bcl_destination_done) struct bcl_destination d = {};
@@ -104,7 +117,7 @@ int blockcopy_attach(struct blockcopy *bc, const char *device, const char *name)
 	if (r == 0)
 		r = bcl_destination_find(bc, device, &d);
 	if (r == 0)
-		r = bcl_attach_check(bc, &d, false);
+		r = bcl_attach_check(bc, &d, is_layer(bc, d.dev));
 	if (r == 0)
 		r = bcl_dm_info(bc, name, &info);
 	if (r > 0)
@@ -137,7 +150,7 @@ int blockcopy_detach(struct blockcopy *bc, const char *name)
 	 * Devices of other makers have uuids of theirs; one without was made by hand, as ours could
 	 * be.
 	 */
-	if ((*dev.uuid && strncmp(dev.uuid, ATTACHED_PREFIX, strlen(ATTACHED_PREFIX))) ||
+	if ((*dev.uuid && !bcl_is_attached(&dev)) ||
 	    !bcl_table_below(t, &below, &offset) || offset != 0)
 		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
 				"%s: found a dm device that `blockcopy attach` did not make, "

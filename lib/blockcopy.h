@@ -361,7 +361,10 @@ int blockcopy_map(struct blockcopy *bc, const char *name, enum blockcopy_map_kin
  */
 int blockcopy_recover(struct blockcopy *bc, const char *name, unsigned int *ret_deeds);
 
-/* Give a plain disk or partition a dm device NAME, one linear line over the whole of it. */
+/*
+ * Give a plain disk or partition a dm device NAME, one linear line over the whole of it; or a device that was
+ * made so, that each of the two can have a job: a copy to two destinations.
+ */
 int blockcopy_attach(struct blockcopy *bc, const char *device, const char *name);
 /*
  * Likewise for a device that is copied with metadata, as after a boot: that one of the two devices
@@ -388,6 +391,13 @@ int blockcopy_distrust(struct blockcopy *bc, const char *name);
  * Remove what blockcopy_attach() made, also after a pivot; refused while it is open or has a job.
  */
 int blockcopy_detach(struct blockcopy *bc, const char *name);
+
+/*
+ * Let NAME, without a job and one linear line, have all of the device that it stands on, as after a pivot to a larger one; the
+ * size in bytes in *ret_len. BLOCKCOPY_WRONG_STATE when there is no room or a job, BLOCKCOPY_REFUSED when the room may
+ * be somebody else's.
+ */
+int blockcopy_grow(struct blockcopy *bc, const char *name, uint64_t *ret_len);
 
 /* ---- looking ---- */
 
@@ -476,6 +486,8 @@ uint64_t blockcopy_info_events(const struct blockcopy_info *i);		/* how many the
 /* Paths where the devices have some, else MAJOR:MINOR, as also for one that is gone. */
 const char *blockcopy_info_source(const struct blockcopy_info *i);
 const char *blockcopy_info_destination(const struct blockcopy_info *i);
+/* The dm device below the source that has a job as well, the nearest one; NULL: none does. */
+const char *blockcopy_info_below(const struct blockcopy_info *i);
 /* The file, "FORMAT:FILE", "nbd://..." or "rbd:..." that the destination stands for; NULL: a device like any. */
 const char *blockcopy_info_destination_spec(const struct blockcopy_info *i);
 

@@ -2,6 +2,7 @@
 /* What users of the library see of a job. */
 #include "destination/spec.h"
 #include "internal.h"
+#include "sysfs.h"
 
 /* Not a word of the kernel's. */
 #define DESTINATION_GONE "destination-gone"
@@ -16,6 +17,7 @@ struct blockcopy_info {
 	char *source;
 	char *destination;
 	char *destination_spec;		/* NULL: it is its own name */
+	char *below;			/* NULL: no job there; only blockcopy_info_get() and _list() look */
 };
 
 static char *leg_path(const char *word)
@@ -51,6 +53,46 @@ int bcl_info_from_job(struct blockcopy *bc, const struct bcl_job *j,
 	return 0;
 }
 
+/* A job on what the source of a job stands on. */
+static int find_below(struct blockcopy *bc, const struct bcl_job *j, struct blockcopy_info *i)
+{
+	_cleanup_(bcl_devs_done) struct bcl_devs stack = {};
+	dev_t source;
+
+	if (bcl_parse_devno(j->args.source, &source) < 0)
+		return 0;
+	/* What cannot be read has vanished meanwhile. The nearest come first. */
+	if (bcl_devs_add(&stack, source) < 0 || bcl_stack_below(source, &stack) == -ENOMEM)
+		return bcl_oom(bc);
+	for (size_t k = 0; k < stack.n; k++) {
+		_cleanup_(bcl_job_done) struct bcl_job below = {};
+		struct bcl_dm_info dev;
+
+		if (bcl_dm_info_by_dev(bc, stack.v[k], &dev) <= 0 || dev.dev != stack.v[k] ||
+		    bcl_job_read(bc, &dev, &below) <= 0)
+			continue;
+		i->below = strdup(dev.name);
+		return i->below ? 0 : bcl_oom(bc);
+	}
+	bcl_begin(bc);
+	return 0;
+}
+
+static int info_with_below(struct blockcopy *bc, const struct bcl_job *j, struct blockcopy_info **ret_info)
+{
+	struct blockcopy_info *i;
+	int r = bcl_info_from_job(bc, j, &i);
+
+	if (r < 0)
+		return r;
+	r = find_below(bc, j, i);
+	if (r < 0)
+		blockcopy_info_free(i);
+	else
+		*ret_info = i;
+	return r;
+}
+
 int blockcopy_info_get(struct blockcopy *bc, const char *name, struct blockcopy_info **ret_info)
 {
 	_cleanup_(bcl_job_done) struct bcl_job j = {};
@@ -58,7 +100,7 @@ int blockcopy_info_get(struct blockcopy *bc, const char *name, struct blockcopy_
 
 	bcl_begin(bc);
 	r = bcl_job_find(bc, name, &j);
-	return r < 0 ? r : bcl_info_from_job(bc, &j, ret_info);
+	return r < 0 ? r : info_with_below(bc, &j, ret_info);
 }
 
 void blockcopy_info_free(struct blockcopy_info *i)
@@ -68,6 +110,7 @@ void blockcopy_info_free(struct blockcopy_info *i)
 	free(i->source);
 	free(i->destination);
 	free(i->destination_spec);
+	free(i->below);
 	free(i);
 }
 
@@ -100,7 +143,7 @@ int blockcopy_list(struct blockcopy *bc, struct blockcopy_info ***ret_list, size
 		if (r == 0 || r == -ENXIO)
 			continue;
 		if (r > 0)
-			r = bcl_info_from_job(bc, &j, &list[n]);
+			r = info_with_below(bc, &j, &list[n]);
 		if (r < 0) {
 			blockcopy_info_list_free(list, n);
 			return r;
@@ -159,6 +202,7 @@ GETTER(const char *, on_source_error, *i->status.on_source_error ? i->status.on_
 GETTER(const char *, on_target_error, *i->status.on_target_error ? i->status.on_target_error : NULL)
 GETTER(const char *, metadata, *i->status.metadata ? i->status.metadata : "none")
 GETTER(uint64_t, intent_bytes, i->status.intent_bytes)
+GETTER(const char *, below, i->below)
 GETTER(uint64_t, unread_bytes, i->status.unread_bytes)
 GETTER(const char *, verify, *i->status.verify ? i->status.verify : BLOCKCOPY_VERIFY_NONE)
 GETTER(uint64_t, verify_total_bytes, i->status.verify_total_bytes)

@@ -193,6 +193,8 @@ int bcl_end_on_destination(struct blockcopy *bc, struct bcl_job *j);
 /* ---- attach.c ---- */
 
 int bcl_attach_check_name(struct blockcopy *bc, const char *name);
+/* Was it made by blockcopy_attach()? */
+bool bcl_is_attached(const struct bcl_dm_info *dev);
 /* The uuid that the layer of this name has. NULL: no memory. */
 char *bcl_attach_uuid(const char *name);
 /* Does nobody use it? One of device-mapper only if "@dm_ok". */

@@ -11,6 +11,7 @@
 #include "ctl.h"
 #include "destination/spec.h"
 #include "internal.h"
+#include "sysfs.h"
 #include "unit.h"
 
 /* What every status has, then what one of a case has in place of it. */
@@ -114,6 +115,16 @@ int bcl_job_message(struct blockcopy *bc, const struct bcl_dm_info *dev, const c
 	va_end(ap);
 	n_sent++;
 	return send_result;
+}
+
+int bcl_dm_info_by_dev(struct blockcopy *bc, dev_t dev, struct bcl_dm_info *ret)
+{
+	return 0;
+}
+
+int bcl_stack_below(dev_t dev, struct bcl_devs *to)
+{
+	return 0;
 }
 
 int bcl_dm_list(struct blockcopy *bc, struct bcl_dm_info **ret, size_t *ret_n)

@@ -12,6 +12,7 @@ null_disk sdb 16
 null_disk sdc 16
 null_disk sdd1 8
 null_disk sde 8
+null_disk sdf 20
 noise "$sdb"
 size=$(sectors "$sdb")
 dmsetup create vm1 --table "0 $size linear $sdb 0"
@@ -22,16 +23,16 @@ from() {
 	sed -n '/^\.SH EXAMPLES/,/^\.SH SEE/{s/^# //p}' "$1" | ours
 }
 ours() {
-	sed "s,\\\\-,-,g;s,\\\\e,\\\\,g;s,/dev/sdb\b,$sdb,g;s,/dev/sdc\b,$sdc,g;s,/dev/sdd1\b,$sdd1,g;s,/dev/sde\b,$sde,g"
+	sed "s,\\\\-,-,g;s,\\\\e,\\\\,g;s,/dev/sdb\b,$sdb,g;s,/dev/sdc\b,$sdc,g;s,/dev/sdd1\b,$sdd1,g;s,/dev/sde\b,$sde,g;s,/dev/sdf\b,$sdf,g"
 }
 # again: vm1 is where it was, without a job.
 again() {
 	is_job vm1 && blockcopy abort vm1 > /dev/null
 	swap_table vm1 "0 $size linear $sdb 0"
-	drop_caches "$sdb" "$sdc"
+	drop_caches "$sdb" "$sdc" "$sdf"
 	wait_for 10 can_be_claimed "$sdc"
 	# What was copied last is no reason to refuse the next copy.
-	wipefs -qa "$sdc" "$sdd1"
+	wipefs -qa "$sdc" "$sdd1" "$sdf"
 }
 # run NAME < COMMANDS: all of them, and the device serves.
 run() {
@@ -70,6 +71,8 @@ while IFS='|' read -r begin end; do
 	again
 done << 'X'
 ## Using it|or in one line
+### Where do they differ|### From a failing disk
+### From a failing disk|Everything that
 ## After a crash|The second `start`
 A finished copy can be refreshed|`abort --keep-tracking`
 X
