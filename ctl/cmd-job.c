@@ -2,20 +2,37 @@
 /* Commands for a job that runs: pivot, finish, abort, pause, resume, set. */
 #include "ctl.h"
 
+int pivot_job(struct ctl *c, unsigned int max_blackout_ms)
+{
+	const char *text = "Successfully pivoted";
+	uint64_t blackout;
+	int r;
+
+	if (c->opt.keep_source) {
+		r = blockcopy_pivot_keep_source(c->bc, c->arg[0], max_blackout_ms, &blackout);
+		text = "Successfully pivoted, and the source is kept as the destination";
+	} else if (c->opt.source_failed) {
+		r = blockcopy_pivot_source_failed(c->bc, c->arg[0], max_blackout_ms, &blackout);
+		text = "Successfully gone back, without the source";
+	} else {
+		r = blockcopy_pivot(c->bc, c->arg[0], max_blackout_ms, &blackout);
+	}
+	if (r < 0)
+		return failed(c);
+	print_result(c, "pivoted", text, &blackout);
+	return BLOCKCOPY_OK;
+}
+
 int cmd_pivot(struct ctl *c)
 {
 	unsigned int ms;
-	uint64_t blackout;
 	int r = get_max_blackout(c, &ms);
 
+	if (!r && c->opt.source_failed && (c->opt.keep_source || c->opt.verify))
+		return complain(BLOCKCOPY_USAGE, "--source-failed excludes --keep-source and --verify");
 	if (!r && c->opt.verify)
 		r = verify_first(c);
-	if (r)
-		return r;
-	if (blockcopy_pivot(c->bc, c->arg[0], ms, &blackout) < 0)
-		return failed(c);
-	print_result(c, "pivoted", "Successfully pivoted", &blackout);
-	return BLOCKCOPY_OK;
+	return r ? r : pivot_job(c, ms);
 }
 
 int finish_job(struct ctl *c, unsigned int max_blackout_ms, uint64_t *ret_blackout_us)

@@ -7,12 +7,33 @@
 
 struct how {
 	const char *message;
+	const char *word;		/* after the time, "" for none */
 	const char *verb;
-	enum blockcopy_state done;
-	enum blockcopy_state wrong;
+	bool (*is_done)(const struct bcl_job *j);
+	bool (*may_begin)(const struct bcl_job *j);
 	int (*check)(struct blockcopy *bc, const struct bcl_job *j);	/* before */
 	int (*end)(struct blockcopy *bc, struct bcl_job *j);
 };
+
+static bool is_pivoted(const struct bcl_job *j)
+{
+	return j->status.state == BLOCKCOPY_STATE_ID_PIVOTED;
+}
+
+static bool is_finished(const struct bcl_job *j)
+{
+	return j->status.state == BLOCKCOPY_STATE_ID_FINISHED;
+}
+
+static bool is_ready(const struct bcl_job *j)
+{
+	return j->status.state == BLOCKCOPY_STATE_ID_READY && !j->status.paused;
+}
+
+bool bcl_is_way_back(const struct bcl_job *j)
+{
+	return j->status.reversals % 2 && !is_pivoted(j) && !is_finished(j);
+}
 
 /* Can it be written down what is about to become of the job? */
 static int check_record(struct blockcopy *bc, const struct bcl_job *j)
@@ -26,8 +47,47 @@ static int check_record(struct blockcopy *bc, const struct bcl_job *j)
 }
 
 static const struct how how_pivot = {
-	"complete", "pivot", BLOCKCOPY_STATE_ID_PIVOTED, BLOCKCOPY_STATE_ID_FINISHED,
-	check_record, bcl_end_on_destination,
+	"complete", "", "pivot", is_pivoted, is_ready, check_record, bcl_end_on_destination,
+};
+
+static int check_keep(struct blockcopy *bc, const struct bcl_job *j)
+{
+	if (!j->args.metadata)
+		return 0;
+	return bcl_fail(bc, BLOCKCOPY_REFUSED, -EOPNOTSUPP,
+			"%s: found a job with metadata on %s, needed one without to keep its source: "
+			"at the next boot that would not know which of the two has the data",
+			j->dev.name, j->args.metadata);
+}
+
+/* The job goes on, the other way round. */
+static int end_keep(struct blockcopy *bc, struct bcl_job *j)
+{
+	return 0;
+}
+
+static const struct how how_keep = {
+	"complete", " reverse", "pivot", bcl_is_way_back, is_ready, check_keep, end_keep,
+};
+
+/* What the kernel checks as well; but it does not say it to the user. */
+static int check_source_failed(struct blockcopy *bc, const struct bcl_job *j)
+{
+	if (!bcl_is_way_back(j))
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EINVAL,
+				"%s: found a job that copies from the device's first disk, needed one that "
+				"pivot --keep-source has left, to go back without the source", j->dev.name);
+	if (!j->status.source_only_bytes || bc->force)
+		return 0;
+	return bcl_fail(bc, BLOCKCOPY_REFUSED, -EIO,
+			"%s: found regions of %llu bytes with acknowledged writes that its destination %s may "
+			"lack, needed none (--force goes back without them)", j->dev.name,
+			(unsigned long long)j->status.source_only_bytes, j->args.destination);
+}
+
+static const struct how how_source_failed = {
+	"complete", " source-failed", "go back", is_pivoted, bcl_is_way_back, check_source_failed,
+	bcl_end_on_destination,
 };
 
 /* The destination is closed with the job's table; somebody else may have it open. */
@@ -40,13 +100,11 @@ static int end_finish(struct blockcopy *bc, struct bcl_job *j)
 }
 
 static const struct how how_finish = {
-	"finish", "finish", BLOCKCOPY_STATE_ID_FINISHED, BLOCKCOPY_STATE_ID_PIVOTED,
-	check_record, end_finish,
+	"finish", "", "finish", is_finished, is_ready, check_record, end_finish,
 };
 
 static const struct how how_finish_tracking = {
-	"finish", "finish", BLOCKCOPY_STATE_ID_FINISHED, BLOCKCOPY_STATE_ID_PIVOTED,
-	bcl_tracking_check, bcl_tracking_begin,
+	"finish", "", "finish", is_finished, is_ready, bcl_tracking_check, bcl_tracking_begin,
 };
 
 static int not_ready(struct blockcopy *bc, const struct how *how, const struct bcl_job *j)
@@ -85,13 +143,13 @@ static int request(struct blockcopy *bc, const struct how *how, struct bcl_job *
 {
 	int r;
 
-	if (j->status.state == how->done || j->status.state == BLOCKCOPY_STATE_ID_COMPLETING)
+	if (how->is_done(j) || j->status.state == BLOCKCOPY_STATE_ID_COMPLETING)
 		return 0;
-	if (j->status.state == how->wrong)
+	if (is_pivoted(j) || is_finished(j))
 		return done_the_other_way(bc, how, j);
-	if (j->status.state != BLOCKCOPY_STATE_ID_READY || j->status.paused)
+	if (!how->may_begin(j))
 		return not_ready(bc, how, j);
-	if (how->done == BLOCKCOPY_STATE_ID_PIVOTED) {
+	if (how == &how_pivot || how == &how_keep) {
 		r = check_limits(bc, j);
 		if (r < 0)
 			return r;
@@ -99,13 +157,14 @@ static int request(struct blockcopy *bc, const struct how *how, struct bcl_job *
 	/* The kernel does not complete beside a second job table that was loaded. */
 	bcl_clear_loaded_job(bc, &j->dev);
 	bcl_clear_loaded_source(bc, j);
-	r = bcl_job_message(bc, &j->dev, "%s %u%s", how->message, max_blackout_ms,
-			    bc->force && j->args.metadata ? " unrecorded" : "");
+	r = bcl_job_message(bc, &j->dev, "%s %u%s%s", how->message, max_blackout_ms, how->word,
+			    !bc->force ? "" : how == &how_source_failed ? " lossy" :
+			    j->args.metadata ? " unrecorded" : "");
 	/* Ready a moment ago: an error or a pause came in between. */
 	if (r == -EBUSY)
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
-				"%s: the kernel does not %s it now: it is not ready any more, or "
-				"another table is loaded beside it", j->dev.name, how->verb);
+				"%s: the kernel does not %s it now: it is not ready any more, a verify "
+				"runs, or another table is loaded beside it", j->dev.name, how->verb);
 	return r;
 }
 
@@ -124,7 +183,7 @@ static int complete(struct blockcopy *bc, const struct how *how, const char *nam
 	/* Held to the end, so that no abort comes between the switch and the swap. */
 	r = bcl_job_lock(bc, name, &before, &lock);
 	/* What is done already only lacks its end. */
-	if (r == 0 && before.status.state != how->done)
+	if (r == 0 && !how->is_done(&before))
 		r = how->check(bc, &before);
 	if (r == 0)
 		r = request(bc, how, &before, max_blackout_ms);
@@ -133,9 +192,9 @@ static int complete(struct blockcopy *bc, const struct how *how, const char *nam
 	if (r < 0)
 		return r;
 
-	if (after.status.state == how->wrong)
+	if (!how->is_done(&after) && (is_pivoted(&after) || is_finished(&after)))
 		return done_the_other_way(bc, how, &after);
-	if (after.status.state != how->done)
+	if (!how->is_done(&after))
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
 				"%s: no %s: %s: %s (job is %s, writes were held %llu us of at most "
 				"%u ms)",
@@ -153,6 +212,18 @@ int blockcopy_pivot(struct blockcopy *bc, const char *name, unsigned int max_bla
 		    uint64_t *ret_blackout_us)
 {
 	return complete(bc, &how_pivot, name, max_blackout_ms, ret_blackout_us);
+}
+
+int blockcopy_pivot_keep_source(struct blockcopy *bc, const char *name, unsigned int max_blackout_ms,
+				uint64_t *ret_blackout_us)
+{
+	return complete(bc, &how_keep, name, max_blackout_ms, ret_blackout_us);
+}
+
+int blockcopy_pivot_source_failed(struct blockcopy *bc, const char *name,
+				  unsigned int max_blackout_ms, uint64_t *ret_blackout_us)
+{
+	return complete(bc, &how_source_failed, name, max_blackout_ms, ret_blackout_us);
 }
 
 int blockcopy_finish(struct blockcopy *bc, const char *name, unsigned int max_blackout_ms,

@@ -20,8 +20,8 @@
 	"mirroring 1 mirrored_bytes 10 write_timeout 1000 late_writes 11 timeouts 12 "	\
 	"on_source_error ignore on_target_error enospc "				\
 	"verify done verify_total_bytes 21 verify_bytes 22 verify_unread_bytes 23 "	\
-	"verify_differing_bytes 24 verify_ranges 25"
-#define GOOD_0_2 HEAD "33 " PAIRS_0_2 " " PAIRS
+	"verify_differing_bytes 24 verify_ranges 25 reversals 26 source_only_bytes 27"
+#define GOOD_0_2 HEAD "35 " PAIRS_0_2 " " PAIRS
 
 static int parse(const char *line)
 {
@@ -81,6 +81,8 @@ START_TEST(good_0_2)
 	ck_assert_uint_eq(s.verify_unread_bytes, 23);
 	ck_assert_uint_eq(s.verify_differing_bytes, 24);
 	ck_assert_uint_eq(s.verify_ranges, 25);
+	ck_assert_uint_eq(s.reversals, 26);
+	ck_assert_uint_eq(s.source_only_bytes, 27);
 	ck_assert_uint_eq(s.events, 9);
 }
 END_TEST

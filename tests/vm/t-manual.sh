@@ -70,6 +70,7 @@ while IFS='|' read -r begin end; do
 	again
 done << 'X'
 ## Using it|or in one line
+### Going back|`--keep-source` turns
 ## After a crash|The second `start`
 A finished copy can be refreshed|`abort --keep-tracking`
 X
