@@ -54,24 +54,43 @@ static int pivot_group(struct ctl *c, unsigned int max_blackout_ms)
 	return BLOCKCOPY_OK;
 }
 
+int pivot_job(struct ctl *c, unsigned int max_blackout_ms)
+{
+	const char *text = "Successfully pivoted";
+	uint64_t blackout;
+	int r;
+
+	if (c->opt.keep_source) {
+		r = blockcopy_pivot_keep_source(c->bc, c->arg[0], max_blackout_ms, &blackout);
+		text = "Successfully pivoted, and the source is kept as the destination";
+	} else if (c->opt.source_failed) {
+		r = blockcopy_pivot_source_failed(c->bc, c->arg[0], max_blackout_ms, &blackout);
+		text = "Successfully gone back, without the source";
+	} else {
+		r = blockcopy_pivot(c->bc, c->arg[0], max_blackout_ms, &blackout);
+	}
+	if (r < 0)
+		return failed(c);
+	print_result(c, "pivoted", text, &blackout);
+	return BLOCKCOPY_OK;
+}
+
 int cmd_pivot(struct ctl *c)
 {
 	unsigned int ms;
-	uint64_t blackout;
 	int r = check_names(c, "pivot");
 
+	if (!r && c->opt.source_failed && (c->opt.keep_source || c->opt.verify))
+		r = complain(BLOCKCOPY_USAGE, "--source-failed excludes --keep-source and --verify");
+	if (!r && c->opt.group && (c->opt.source_failed || c->opt.keep_source))
+		r = complain(BLOCKCOPY_USAGE, "--group excludes --keep-source and --source-failed");
 	if (!r)
 		r = get_max_blackout(c, &ms);
 	if (!r && c->opt.verify)
 		r = verify_all(c);
 	if (r)
 		return r;
-	if (c->opt.group)
-		return pivot_group(c, ms);
-	if (blockcopy_pivot(c->bc, c->arg[0], ms, &blackout) < 0)
-		return failed(c);
-	print_result(c, "pivoted", "Successfully pivoted", &blackout);
-	return BLOCKCOPY_OK;
+	return c->opt.group ? pivot_group(c, ms) : pivot_job(c, ms);
 }
 
 int finish_job(struct ctl *c, unsigned int max_blackout_ms, uint64_t *ret_blackout_us)

@@ -74,6 +74,9 @@ static void print_info(const struct blockcopy_info *i)
 	printf("%-14s %s%s%s\n", "State:", blockcopy_info_state_word(i),
 	       blockcopy_info_paused(i) ? ", paused" : "",
 	       blockcopy_info_suspended(i) ? ", device suspended" : "");
+	if (blockcopy_info_way_back(i))
+		printf("%-14s %s only at the source\n", "Way back:",
+		       format_size(blockcopy_info_source_only_bytes(i), a));
 	printf("%-14s %s\n", "Source:", blockcopy_info_source(i));
 	printf("%-14s %s%s%s%s%s\n", "Destination:", blockcopy_info_destination(i),
 	       spec ? " (" : "", spec ? spec : "", spec ? ")" : "",
@@ -118,11 +121,12 @@ static void print_row(const struct blockcopy_info *i, size_t depth)
 	/* A star: guest writes go to both at this moment. */
 	snprintf(mode, sizeof(mode), "%s%s", blockcopy_info_copy_mode(i),
 		 blockcopy_info_mirroring(i) ? "*" : "");
-	printf("%*s%-*s %-11s %3u %%   %-16s %-20s %s%s\n", indent, "",
+	printf("%*s%-*s %-11s %3u %%   %-16s %-20s %s%s%s\n", indent, "",
 	       indent < 20 ? 20 - indent : 0, blockcopy_info_name(i),
 	       blockcopy_info_state_word(i), blockcopy_info_percent(i), mode,
 	       blockcopy_info_source(i), spec ? spec : blockcopy_info_destination(i),
-	       blockcopy_info_destination_gone(i) ? " (gone)" : "");
+	       blockcopy_info_destination_gone(i) ? " (gone)" : "",
+	       blockcopy_info_way_back(i) ? " (way back)" : "");
 }
 
 /* The first that stands on the job on "@name", or "@n". */

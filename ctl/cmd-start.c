@@ -139,9 +139,7 @@ static int wait_for_it(struct ctl *c, int64_t timeout_ms, unsigned int max_black
 		return failed(c);
 
 	if (c->opt.pivot) {
-		if (blockcopy_pivot(c->bc, c->arg[0], max_blackout_ms, &blackout) < 0)
-			return failed(c);
-		print_result(c, "pivoted", "Successfully pivoted", &blackout);
+		return pivot_job(c, max_blackout_ms);
 	} else if (c->opt.finish) {
 		r = finish_job(c, max_blackout_ms, &blackout);
 		if (r)
@@ -204,6 +202,8 @@ static int start(struct ctl *c, const struct blockcopy_options *o)
 		return complain(BLOCKCOPY_USAGE, "--async needs --wait, --timeout, --pivot or --finish");
 	if (c->opt.keep_tracking && !(c->opt.finish && c->opt.metadata))
 		return complain(BLOCKCOPY_USAGE, "--keep-tracking needs --finish and --metadata");
+	if (c->opt.keep_source && (!c->opt.pivot || c->opt.metadata))
+		return complain(BLOCKCOPY_USAGE, "--keep-source needs --pivot, and excludes --metadata");
 	r = check_tab(c);
 	if (r)
 		return r;

@@ -50,6 +50,8 @@ void print_result(struct ctl *c, const char *word, const char *phrase, const uin
 
 /* ---- cmd-job.c ---- */
 
+/* As --keep-source and --source-failed say. Return: exit status. */
+int pivot_job(struct ctl *c, unsigned int max_blackout_ms);
 /* blockcopy_finish(), or the other one with --keep-tracking. Return: exit status. */
 int finish_job(struct ctl *c, unsigned int max_blackout_ms, uint64_t *ret_blackout_us);
 

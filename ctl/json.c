@@ -117,6 +117,8 @@ static struct json_object *object_of_info(const struct blockcopy_info *i)
 	TEXT("error", error);
 	TEXT("metadata", metadata);
 	NUMBER("intent_bytes", intent_bytes);
+	BOOL("way_back", way_back);
+	NUMBER("source_only_bytes", source_only_bytes);
 	TEXT("verify", verify);
 	NUMBER("verify_total_bytes", verify_total_bytes);
 	NUMBER("verify_bytes", verify_bytes);

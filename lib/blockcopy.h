@@ -109,7 +109,8 @@ void blockcopy_set_cancel_fd(struct blockcopy *bc, int fd);
 
 /*
  * Let blockcopy_pivot() and blockcopy_finish() go on where the metadata device does not take the
- * record. It must not be used at the next boot then. Overrides no other refusal.
+ * record. It must not be used at the next boot then. And blockcopy_pivot_source_failed(), see there.
+ * Overrides no other refusal.
  */
 void blockcopy_set_force(struct blockcopy *bc, bool force);
 
@@ -252,6 +253,22 @@ int blockcopy_wait(struct blockcopy *bc, const char *name, int64_t timeout_ms, i
  */
 int blockcopy_pivot(struct blockcopy *bc, const char *name, unsigned int max_blackout_ms,
 		    uint64_t *ret_blackout_us);
+
+/*
+ * Likewise, but the job stays and goes on the other way round, from the instant of the switch on: the
+ * destination is the source now, and each write goes to the old source as well. blockcopy_pivot() goes
+ * back, blockcopy_abort() stays. A job that is that way already: 0. Not for one with metadata.
+ */
+int blockcopy_pivot_keep_source(struct blockcopy *bc, const char *name, unsigned int max_blackout_ms,
+				uint64_t *ret_blackout_us);
+
+/*
+ * Go back from such a job, whose source has failed: it need not be READY, and nothing is read there.
+ * BLOCKCOPY_REFUSED where the old source may lack what was acknowledged: those bytes are lost with
+ * blockcopy_set_force().
+ */
+int blockcopy_pivot_source_failed(struct blockcopy *bc, const char *name,
+				  unsigned int max_blackout_ms, uint64_t *ret_blackout_us);
 
 /*
  * Make the destination the image of the device at one instant, stay on the source, take the
@@ -444,6 +461,10 @@ uint64_t blockcopy_info_timeouts(const struct blockcopy_info *i);
 /* "none"; "ok"; "failed", the job goes on without: after a crash everything is copied again. */
 const char *blockcopy_info_metadata(const struct blockcopy_info *i);
 uint64_t blockcopy_info_intent_bytes(const struct blockcopy_info *i);	/* copied after a crash */
+/* Did blockcopy_pivot_keep_source() leave it: is the destination where the device was before? */
+bool blockcopy_info_way_back(const struct blockcopy_info *i);
+/* Of regions with acknowledged writes that the destination may lack. */
+uint64_t blockcopy_info_source_only_bytes(const struct blockcopy_info *i);
 /* "none", "running", "done", "stopped"; the numbers are those of the last one. */
 const char *blockcopy_info_verify(const struct blockcopy_info *i);
 uint64_t blockcopy_info_verify_total_bytes(const struct blockcopy_info *i);	/* to be compared */

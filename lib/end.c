@@ -98,6 +98,26 @@ static void release(struct blockcopy *bc, const char *devno)
 		bcl_attachment_release(bc, dev);
 }
 
+/*
+ * The leg that the guest does not use any more. It may be the helper, which is below the first source; else
+ * it may have been attached for the job.
+ */
+static void drop_leg(struct blockcopy *bc, const char *leg, uint64_t offset, uint64_t len)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *unused = NULL;
+	struct bcl_saved_error saved;
+	struct bcl_dm_info helper;
+	bool has_helper = false;
+
+	bcl_error_save(bc, &saved);
+	(void)bcl_leg_table(bc, leg, offset, len, &helper, &has_helper, &unused);
+	bcl_error_restore(bc, &saved);
+	if (has_helper)
+		drop_helper(bc, &helper);
+	else
+		release(bc, leg);
+}
+
 int bcl_end_on_source(struct blockcopy *bc, struct bcl_job *j)
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
@@ -113,7 +133,7 @@ int bcl_end_on_source(struct blockcopy *bc, struct bcl_job *j)
 	if (r == 0 && has_helper)
 		drop_helper(bc, &helper);
 	if (r == 0)
-		release(bc, j->args.destination);
+		drop_leg(bc, j->args.destination, j->args.destination_offset, j->len);
 	return r;
 }
 
@@ -153,9 +173,7 @@ static int wait_recorded(struct blockcopy *bc, const struct bcl_job *j)
 
 int bcl_end_on_destination(struct blockcopy *bc, struct bcl_job *j)
 {
-	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL, *unused = NULL;
-	_cleanup_free_ char *params = NULL;
-	struct bcl_saved_error saved;
+	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
 	struct bcl_dm_info helper;
 	bool has_helper = false;
 	int r;
@@ -163,20 +181,15 @@ int bcl_end_on_destination(struct blockcopy *bc, struct bcl_job *j)
 	r = wait_recorded(bc, j);
 	if (r < 0)
 		return r;
-	params = bcl_asprintf("%s %" PRIu64, j->args.destination, j->args.destination_offset);
-	if (!params || bcl_table_new(&t) < 0 ||
-	    bcl_table_add(t, 0, j->len, "linear", params) < 0)
-		return bcl_oom(bc);
-	/* A helper that cannot be read any more is no reason to stay on the target. */
-	bcl_error_save(bc, &saved);
-	(void)bcl_source_table(bc, &j->args, j->len, &helper, &has_helper, &unused);
-	bcl_error_restore(bc, &saved);
-
-	r = bcl_swap(bc, &j->dev, t);
+	/* On the way back it may be the helper that holds the first source's table. */
+	r = bcl_leg_table(bc, j->args.destination, j->args.destination_offset, j->len, &helper,
+			  &has_helper, &t);
+	if (r == 0)
+		r = bcl_swap(bc, &j->dev, t);
 	if (r == 0 && has_helper)
 		drop_helper(bc, &helper);
-	if (r == 0 && !has_helper)
-		release(bc, j->args.source);
+	if (r == 0)
+		drop_leg(bc, j->args.source, j->args.source_offset, j->len);
 	return r;
 }
 

@@ -11,6 +11,7 @@ struct blockcopy_info {
 	char name[BCL_DM_NAME_SIZE];
 	char uuid[BCL_DM_UUID_SIZE];
 	bool suspended;
+	bool way_back;
 	uint64_t len;	/* sectors */
 	struct bcl_status status;
 	bool destination_gone;
@@ -38,6 +39,7 @@ int bcl_info_from_job(struct blockcopy *bc, const struct bcl_job *j,
 	strcpy(i->name, j->dev.name);
 	strcpy(i->uuid, j->dev.uuid);
 	i->suspended = j->dev.suspended;
+	i->way_back = bcl_is_way_back(j);
 	i->len = j->len;
 	i->status = j->status;
 	i->destination_gone = j->destination_gone;
@@ -204,6 +206,8 @@ GETTER(const char *, metadata, *i->status.metadata ? i->status.metadata : "none"
 GETTER(uint64_t, intent_bytes, i->status.intent_bytes)
 GETTER(const char *, below, i->below)
 GETTER(uint64_t, unread_bytes, i->status.unread_bytes)
+GETTER(bool, way_back, i->way_back)
+GETTER(uint64_t, source_only_bytes, i->status.source_only_bytes)
 GETTER(const char *, verify, *i->status.verify ? i->status.verify : BLOCKCOPY_VERIFY_NONE)
 GETTER(uint64_t, verify_total_bytes, i->status.verify_total_bytes)
 GETTER(uint64_t, verify_bytes, i->status.verify_bytes)
@@ -285,6 +289,7 @@ const char *blockcopy_error_word_explain(const char *word)
 		  "what was left to copy did not fit into the time for which writes may be held" },
 		{ BLOCKCOPY_ERROR_SUSPENDED, "the device was suspended meanwhile" },
 		{ BLOCKCOPY_ERROR_GROUP, "another one of the group could not do it, or did not come" },
+		{ BLOCKCOPY_ERROR_SOURCE_ONLY, "a write was acknowledged that the destination lacks" },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(words); i++)

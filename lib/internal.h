@@ -150,7 +150,12 @@ void bcl_clear_loaded_job(struct blockcopy *bc, const struct bcl_dm_info *dev);
  * the device next would end the job, and after a pivot take writes away. Return: it was there.
  */
 bool bcl_clear_loaded_source(struct blockcopy *bc, const struct bcl_job *j);
-/* The table that is below a job: the helper's, or linear from the source arguments. */
+/*
+ * The table of the device on one leg alone: that of the helper, if the leg is one, or a linear line.
+ */
+int bcl_leg_table(struct blockcopy *bc, const char *leg, uint64_t offset, uint64_t len,
+		  struct bcl_dm_info *ret_helper, bool *ret_has_helper, struct bcl_table **ret_table);
+/* Of the source: the table that is below a job. */
 int bcl_source_table(struct blockcopy *bc, const struct bcl_args *args, uint64_t len,
 		     struct bcl_dm_info *ret_helper, bool *ret_has_helper,
 		     struct bcl_table **ret_table);
@@ -174,6 +179,8 @@ int bcl_job_find(struct blockcopy *bc, const char *name, struct bcl_job *ret);
 int bcl_job_lock(struct blockcopy *bc, const char *name, struct bcl_job *ret, int *ret_lock);
 int bcl_job_message(struct blockcopy *bc, const struct bcl_dm_info *dev, const char *fmt, ...)
 	_printf_(3, 4);
+/* Did pivot --keep-source leave it: does it copy from the new device to the old one? */
+bool bcl_is_way_back(const struct bcl_job *j);
 /* Why it failed, was paused by an error, or did not complete: a sentence. */
 const char *bcl_job_why(const struct bcl_job *j);
 /* By an error policy, not by the user: there the I/O status is ok. */

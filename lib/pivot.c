@@ -11,12 +11,33 @@
 
 struct how {
 	const char *message;
+	const char *word;		/* after the time, "" for none */
 	const char *verb;
-	enum blockcopy_state done;
-	enum blockcopy_state wrong;
+	bool (*is_done)(const struct bcl_job *j);
+	bool (*may_begin)(const struct bcl_job *j);
 	int (*check)(struct blockcopy *bc, const struct bcl_job *j);	/* before */
 	int (*end)(struct blockcopy *bc, struct bcl_job *j);
 };
+
+static bool is_pivoted(const struct bcl_job *j)
+{
+	return j->status.state == BLOCKCOPY_STATE_ID_PIVOTED;
+}
+
+static bool is_finished(const struct bcl_job *j)
+{
+	return j->status.state == BLOCKCOPY_STATE_ID_FINISHED;
+}
+
+static bool is_ready(const struct bcl_job *j)
+{
+	return j->status.state == BLOCKCOPY_STATE_ID_READY && !j->status.paused;
+}
+
+bool bcl_is_way_back(const struct bcl_job *j)
+{
+	return j->status.reversals % 2 && !is_pivoted(j) && !is_finished(j);
+}
 
 /* Can it be written down what is about to become of the job? */
 static int check_record(struct blockcopy *bc, const struct bcl_job *j)
@@ -30,8 +51,42 @@ static int check_record(struct blockcopy *bc, const struct bcl_job *j)
 }
 
 static const struct how how_pivot = {
-	"complete", "pivot", BLOCKCOPY_STATE_ID_PIVOTED, BLOCKCOPY_STATE_ID_FINISHED,
-	check_record, bcl_end_on_destination,
+	"complete", "", "pivot", is_pivoted, is_ready, check_record, bcl_end_on_destination,
+};
+
+static int check_keep(struct blockcopy *bc, const struct bcl_job *j)
+{
+	if (!j->args.metadata)
+		return 0;
+	return bcl_fail(bc, BLOCKCOPY_REFUSED, -EOPNOTSUPP,
+			"%s: found a job with metadata on %s, needed one without to keep its source: "
+			"at the next boot that would not know which of the two has the data",
+			j->dev.name, j->args.metadata);
+}
+
+/* The job goes on, the other way round: there is no end. */
+static const struct how how_keep = {
+	"complete", " reverse", "pivot", bcl_is_way_back, is_ready, check_keep, NULL,
+};
+
+/* What the kernel checks as well; but it does not say it to the user. */
+static int check_source_failed(struct blockcopy *bc, const struct bcl_job *j)
+{
+	if (!bcl_is_way_back(j))
+		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EINVAL,
+				"%s: found a job that copies from the device's first disk, needed one that "
+				"pivot --keep-source has left, to go back without the source", j->dev.name);
+	if (!j->status.source_only_bytes || bc->force)
+		return 0;
+	return bcl_fail(bc, BLOCKCOPY_REFUSED, -EIO,
+			"%s: found regions of %llu bytes with acknowledged writes that its destination %s may "
+			"lack, needed none (--force goes back without them)", j->dev.name,
+			(unsigned long long)j->status.source_only_bytes, j->args.destination);
+}
+
+static const struct how how_source_failed = {
+	"complete", " source-failed", "go back", is_pivoted, bcl_is_way_back, check_source_failed,
+	bcl_end_on_destination,
 };
 
 /* The destination is closed with the job's table; somebody else may have it open. */
@@ -44,13 +99,11 @@ static int end_finish(struct blockcopy *bc, struct bcl_job *j)
 }
 
 static const struct how how_finish = {
-	"finish", "finish", BLOCKCOPY_STATE_ID_FINISHED, BLOCKCOPY_STATE_ID_PIVOTED,
-	check_record, end_finish,
+	"finish", "", "finish", is_finished, is_ready, check_record, end_finish,
 };
 
 static const struct how how_finish_tracking = {
-	"finish", "finish", BLOCKCOPY_STATE_ID_FINISHED, BLOCKCOPY_STATE_ID_PIVOTED,
-	bcl_tracking_check, bcl_tracking_begin,
+	"finish", "", "finish", is_finished, is_ready, bcl_tracking_check, bcl_tracking_begin,
 };
 
 static int not_ready(struct blockcopy *bc, const struct how *how, const struct bcl_job *j)
@@ -182,11 +235,11 @@ static int check_member(struct blockcopy *bc, const struct how *how, const struc
 
 	if (r < 0)
 		return r;
-	if (j->status.state == how->wrong)
+	if (is_pivoted(j) || is_finished(j))
 		return done_the_other_way(bc, how, j);
-	if (j->status.state != BLOCKCOPY_STATE_ID_READY || j->status.paused)
+	if (!how->may_begin(j))
 		return not_ready(bc, how, j);
-	return how->done == BLOCKCOPY_STATE_ID_PIVOTED ? check_limits(bc, j) : 0;
+	return how == &how_pivot || how == &how_keep ? check_limits(bc, j) : 0;
 }
 
 /*
@@ -203,7 +256,7 @@ static int check_members(struct blockcopy *bc, const struct how *how, const stru
 
 		if (m->gone) {
 			gone = m;
-		} else if (m->job.status.state == how->done) {
+		} else if (how->is_done(&m->job)) {
 			done = m;
 		} else {
 			ready = m;
@@ -233,19 +286,20 @@ static int check_members(struct blockcopy *bc, const struct how *how, const stru
 static int send_message(struct blockcopy *bc, const struct how *how, const struct group *g,
 			const struct bcl_job *j, unsigned int max_blackout_ms, uint64_t id)
 {
-	const char *unrecorded = bc->force && j->args.metadata ? " unrecorded" : "";
+	const char *force = !bc->force ? "" : how == &how_source_failed ? " lossy" :
+			    j->args.metadata ? " unrecorded" : "";
 	int r;
 
 	if (g->n == 1)
-		r = bcl_job_message(bc, &j->dev, "%s %u%s", how->message, max_blackout_ms, unrecorded);
+		r = bcl_job_message(bc, &j->dev, "%s %u%s%s", how->message, max_blackout_ms, how->word, force);
 	else
 		r = bcl_job_message(bc, &j->dev, "%s %u%s group %" PRIu64 " %zu", how->message,
-				    max_blackout_ms, unrecorded, id, g->n);
+				    max_blackout_ms, force, id, g->n);
 	/* Ready a moment ago: an error or a pause came in between. */
 	if (r == -EBUSY)
 		return bcl_fail(bc, BLOCKCOPY_WRONG_STATE, -EAGAIN,
-				"%s: the kernel does not %s it now: it is not ready any more, or "
-				"another table is loaded beside it", j->dev.name, how->verb);
+				"%s: the kernel does not %s it now: it is not ready any more, a verify "
+				"runs, or another table is loaded beside it", j->dev.name, how->verb);
 	if (r == -EINVAL && g->n > 1)
 		return bcl_fail(bc, BLOCKCOPY_FAILED, r,
 				"%s: the kernel does not %s it together with others: needed a module "
@@ -304,9 +358,9 @@ static int not_done(struct blockcopy *bc, const struct how *how, const struct gr
 	for (size_t i = 0; i < g->n; i++) {
 		const struct bcl_job *j = &g->members[i].job;
 
-		if (g->members[i].gone || j->status.state == how->done)
+		if (g->members[i].gone || how->is_done(j))
 			continue;
-		if (j->status.state == how->wrong)
+		if (is_pivoted(j) || is_finished(j))
 			return done_the_other_way(bc, how, j);
 		if (!why || !strcmp(why->status.error, BLOCKCOPY_ERROR_GROUP))
 			why = j;
@@ -329,7 +383,7 @@ static int end_all(struct blockcopy *bc, const struct how *how, struct group *g)
 	for (size_t i = 0; i < g->n; i++) {
 		struct member *m = &g->members[i];
 
-		if (m->gone || m->job.status.state != how->done)
+		if (m->gone || !how->end || !how->is_done(&m->job))
 			continue;
 		if (ret < 0)
 			bcl_error_save(bc, &saved);
@@ -387,6 +441,18 @@ int blockcopy_pivot(struct blockcopy *bc, const char *name, unsigned int max_bla
 		    uint64_t *ret_blackout_us)
 {
 	return complete(bc, &how_pivot, &name, 1, max_blackout_ms, ret_blackout_us);
+}
+
+int blockcopy_pivot_keep_source(struct blockcopy *bc, const char *name, unsigned int max_blackout_ms,
+				uint64_t *ret_blackout_us)
+{
+	return complete(bc, &how_keep, &name, 1, max_blackout_ms, ret_blackout_us);
+}
+
+int blockcopy_pivot_source_failed(struct blockcopy *bc, const char *name,
+				  unsigned int max_blackout_ms, uint64_t *ret_blackout_us)
+{
+	return complete(bc, &how_source_failed, &name, 1, max_blackout_ms, ret_blackout_us);
 }
 
 int blockcopy_finish(struct blockcopy *bc, const char *name, unsigned int max_blackout_ms,

@@ -71,6 +71,8 @@ static const struct key {
 	SINCE_0_2(metadata, WORD),
 	SINCE_0_2(intent_bytes, NUMBER),
 	SINCE_0_2(unread_bytes, NUMBER),
+	SINCE_0_2(reversals, NUMBER),
+	SINCE_0_2(source_only_bytes, NUMBER),
 	SINCE_0_2(verify, WORD),
 	SINCE_0_2(verify_total_bytes, NUMBER),
 	SINCE_0_2(verify_bytes, NUMBER),

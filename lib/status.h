@@ -41,6 +41,8 @@ struct bcl_status {
 	uint64_t timeouts;
 	uint64_t intent_bytes;
 	uint64_t unread_bytes;
+	uint64_t reversals;		/* 0 by a module that cannot */
+	uint64_t source_only_bytes;
 	uint64_t verify_total_bytes;
 	uint64_t verify_bytes;
 	uint64_t verify_unread_bytes;

@@ -77,21 +77,20 @@ int bcl_swap(struct blockcopy *bc, const struct bcl_dm_info *dev, const struct b
 	return 0;
 }
 
-int bcl_source_table(struct blockcopy *bc, const struct bcl_args *args, uint64_t len,
-		     struct bcl_dm_info *ret_helper, bool *ret_has_helper,
-		     struct bcl_table **ret_table)
+int bcl_leg_table(struct blockcopy *bc, const char *leg, uint64_t offset, uint64_t len,
+		  struct bcl_dm_info *ret_helper, bool *ret_has_helper, struct bcl_table **ret_table)
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
 	_cleanup_free_ char *params = NULL;
 	struct bcl_dm_info helper = {};
 	bool has_helper = false;
-	dev_t source;
+	dev_t dev;
 	int r;
 
-	if (bcl_parse_devno(args->source, &source) == 0) {
-		r = bcl_dm_info_by_dev(bc, source, &helper);
-		/* A source of another driver is not dm's to know. */
-		has_helper = r > 0 && major(helper.dev) == major(source) && bcl_is_helper(&helper);
+	if (bcl_parse_devno(leg, &dev) == 0) {
+		r = bcl_dm_info_by_dev(bc, dev, &helper);
+		/* One of another driver is not dm's to know. */
+		has_helper = r > 0 && major(helper.dev) == major(dev) && bcl_is_helper(&helper);
 	}
 	if (has_helper) {
 		r = bcl_dm_table(bc, helper.name, false, &t);
@@ -104,8 +103,7 @@ int bcl_source_table(struct blockcopy *bc, const struct bcl_args *args, uint64_t
 					helper.name, (unsigned long long)bcl_table_len(t),
 					(unsigned long long)len);
 	} else {
-		params = bcl_asprintf("%s %llu", args->source,
-				      (unsigned long long)args->source_offset);
+		params = bcl_asprintf("%s %llu", leg, (unsigned long long)offset);
 		if (!params || bcl_table_new(&t) < 0 ||
 		    bcl_table_add(t, 0, len, "linear", params) < 0)
 			return bcl_oom(bc);
@@ -114,6 +112,14 @@ int bcl_source_table(struct blockcopy *bc, const struct bcl_args *args, uint64_t
 	*ret_has_helper = has_helper;
 	*ret_table = TAKE_PTR(t);
 	return 0;
+}
+
+int bcl_source_table(struct blockcopy *bc, const struct bcl_args *args, uint64_t len,
+		     struct bcl_dm_info *ret_helper, bool *ret_has_helper,
+		     struct bcl_table **ret_table)
+{
+	return bcl_leg_table(bc, args->source, args->source_offset, len, ret_helper, ret_has_helper,
+			     ret_table);
 }
 
 bool bcl_has_loaded_job(struct blockcopy *bc, const struct bcl_dm_info *dev)

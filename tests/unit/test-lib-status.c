@@ -20,8 +20,9 @@
 	"mirroring 1 listing 1 unwritten_bytes 9 mirrored_bytes 10 write_timeout 1000 late_writes 11 timeouts 12 "	\
 	"on_source_error ignore on_target_error enospc "				\
 	"verify done verify_total_bytes 21 verify_bytes 22 verify_unread_bytes 23 "	\
-	"verify_differing_bytes 24 verify_ranges 25 unread_bytes 26"
-#define GOOD_0_2 HEAD "36 " PAIRS_0_2 " " PAIRS
+	"verify_differing_bytes 24 verify_ranges 25 unread_bytes 26 "		\
+	"reversals 27 source_only_bytes 28"
+#define GOOD_0_2 HEAD "38 " PAIRS_0_2 " " PAIRS
 
 static int parse(const char *line)
 {
@@ -84,6 +85,8 @@ START_TEST(good_0_2)
 	ck_assert_uint_eq(s.verify_differing_bytes, 24);
 	ck_assert_uint_eq(s.verify_ranges, 25);
 	ck_assert_uint_eq(s.unread_bytes, 26);
+	ck_assert_uint_eq(s.reversals, 27);
+	ck_assert_uint_eq(s.source_only_bytes, 28);
 	ck_assert_uint_eq(s.events, 9);
 }
 END_TEST

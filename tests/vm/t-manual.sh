@@ -73,6 +73,7 @@ done << 'X'
 ## Using it|or in one line
 ### Where do they differ|### From a failing disk
 ### From a failing disk|Everything that
+### Going back|`--keep-source` turns
 ## After a crash|The second `start`
 A finished copy can be refreshed|`abort --keep-tracking`
 X

@@ -32,52 +32,6 @@ read -ra kinds <<< "${BLOCKCOPY_SOAK_LEGS:-plain:plain timer:plain delay:timer}"
 regions=(128 8 2048 32)
 command -v fio > /dev/null || skip "fio is not installed"
 
-# fio_rounds NR BLOCK_SIZE: until $case_dir/stop is there. Each round writes all of the part in random order, with content of
-# its own, and verifies. A failed round ends it, and leaves its output.
-fio_rounds() {
-	local nr=$1 blocks=$2 round=0
-	trap - ERR
-	while [ ! -e "$case_dir/stop" ]; do
-		fio --name=part --filename="/dev/mapper/$vm" --offset=$((nr * mib))m --size="${mib}m" --rw=randwrite \
-			--bs="$blocks" --ioengine=libaio --iodepth=32 --direct=1 --rate_iops="$iops" \
-			--verify=crc32c --verify_backlog=512 --verify_fatal=1 --do_verify=1 --verify_dump=0 \
-			--randrepeat=0 --randseed=$((nr * 1000000 + round)) --allow_mounted_write=1 \
-			> "$case_dir/fio$nr.out" 2>&1 || return 1
-		# What fio forgives itself.
-		if grep -qiE 'verify:|bad header|io_u error|err=[ 0-9]*[1-9]' "$case_dir/fio$nr.out"; then
-			return 1
-		fi
-		round=$((round + 1))
-		echo $round > "$case_dir/fio$nr.rounds"
-	done
-}
-
-fio_on() {
-	rm -f "$case_dir/stop"
-	fio_rounds 0 4k &
-	fio[0]=$!
-	fio_rounds 1 16k &
-	fio[1]=$!
-}
-
-fio_alive() {
-	local nr
-	for nr in 0 1; do
-		! gone "${fio[nr]}" || fail "fio $nr: $(tail -n 30 "$case_dir/fio$nr.out")"
-	done
-}
-
-fio_off() {
-	local nr status
-	touch "$case_dir/stop"
-	for nr in 0 1; do
-		status=0
-		wait "${fio[nr]}" || status=$?
-		[ $status = 0 ] || fail "fio $nr: $(tail -n 30 "$case_dir/fio$nr.out")"
-	done
-	check "fio: $(cat "$case_dir/fio0.rounds") and $(cat "$case_dir/fio1.rounds") rounds verified"
-}
-
 pivot_once() {
 	local i=$1 from=$2 to=$3 tiny=
 	REGION=${regions[i % ${#regions[@]}]}
