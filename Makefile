@@ -66,6 +66,14 @@ uninstall:
 	$(foreach part,$(parts),$(MAKE) -C $(part) uninstall $(install_args) &&) true
 	$(if $(DESTDIR),,ldconfig)
 
+##   deb        Debian's packages, in build/deb
+deb: deps
+	@.packaging/build deb
+
+##   rpm        packages for rpm, in build/rpm
+rpm: deps
+	@.packaging/build rpm
+
 ##   clean      what was built, not the cached kernels
 clean:
 	$(foreach part,$(parts),$(MAKE) -C $(part) clean &&) true
@@ -77,4 +85,4 @@ help:
 	@echo "make [TARGET] [KDIR=kernel build tree] [PREFIX=/usr/local] [DESTDIR=]"
 	@sed -n 's/^##//p' Makefile
 
-.PHONY: all deps module $(parts) demo check check-all check-fast lint bench bench-quick install uninstall clean help
+.PHONY: all deps module $(parts) demo check check-all check-fast lint bench bench-quick install uninstall deb rpm clean help
