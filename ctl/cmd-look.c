@@ -106,18 +106,43 @@ int cmd_info(struct ctl *c)
 	return BLOCKCOPY_OK;
 }
 
-static void print_row(const struct blockcopy_info *i)
+/* A star: guest writes go to both at this moment. */
+static void mode_of(const struct blockcopy_info *i, char buf[SIZE_TEXT])
 {
-	const char *spec = blockcopy_info_destination_spec(i);
-	char mode[80];
+	snprintf(buf, SIZE_TEXT, "%s%s", blockcopy_info_copy_mode(i), blockcopy_info_mirroring(i) ? "*" : "");
+}
 
-	/* A star: guest writes go to both at this moment. */
-	snprintf(mode, sizeof(mode), "%s%s", blockcopy_info_copy_mode(i),
-		 blockcopy_info_mirroring(i) ? "*" : "");
-	printf("%-20s %-11s %3u %%   %-16s %-20s %s%s\n", blockcopy_info_name(i),
-	       blockcopy_info_state_word(i), blockcopy_info_percent(i), mode,
-	       blockcopy_info_source(i), spec ? spec : blockcopy_info_destination(i),
-	       blockcopy_info_destination_gone(i) ? " (gone)" : "");
+static void widen(int *width, const char *text)
+{
+	int n = (int)strlen(text);
+
+	if (n > *width)
+		*width = n;
+}
+
+/* Columns as wide as what is in them. */
+static void print_list(struct blockcopy_info **list, size_t n)
+{
+	int name = 4, mode = 4, source = 6;
+	char buf[SIZE_TEXT];
+
+	for (size_t i = 0; i < n; i++) {
+		mode_of(list[i], buf);
+		widen(&name, blockcopy_info_name(list[i]));
+		widen(&mode, buf);
+		widen(&source, blockcopy_info_source(list[i]));
+	}
+	printf("%-*s %-10s %s %-*s %-*s %s\n", name, "Name", "State", "Copied", mode, "Mode", source, "Source",
+	       "Destination");
+	for (size_t i = 0; i < n; i++) {
+		const char *spec = blockcopy_info_destination_spec(list[i]);
+
+		mode_of(list[i], buf);
+		printf("%-*s %-10s %4u %% %-*s %-*s %s%s\n", name, blockcopy_info_name(list[i]),
+		       blockcopy_info_state_word(list[i]), blockcopy_info_percent(list[i]), mode, buf, source,
+		       blockcopy_info_source(list[i]), spec ? spec : blockcopy_info_destination(list[i]),
+		       blockcopy_info_destination_gone(list[i]) ? " (gone)" : "");
+	}
 }
 
 int cmd_list(struct ctl *c)
@@ -127,14 +152,10 @@ int cmd_list(struct ctl *c)
 
 	if (blockcopy_list(c->bc, &list, &n) < 0)
 		return failed(c);
-	if (c->opt.json) {
+	if (c->opt.json)
 		json_print_list(stdout, list, n);
-	} else if (n) {
-		printf("%-20s %-11s %-7s %-16s %-20s %s\n", "Name", "State", "Copied", "Mode",
-		       "Source", "Destination");
-		for (size_t i = 0; i < n; i++)
-			print_row(list[i]);
-	}
+	else if (n)
+		print_list(list, n);
 	blockcopy_info_list_free(list, n);
 	return BLOCKCOPY_OK;
 }

@@ -79,6 +79,13 @@ int parse_number(const char *s, uint64_t max, uint64_t *ret);
 /* "1.5 GiB" into "@buf", which it returns. */
 #define SIZE_TEXT 32
 const char *format_size(uint64_t bytes, char buf[SIZE_TEXT]);
+/* Seconds that are left, "1:02:03" or "12 days"; negative: unknown. Likewise, at most 9 bytes. */
+const char *format_eta(int64_t s, char buf[SIZE_TEXT]);
+
+/* ---- utf8.c ---- */
+
+/* A dm name may hold any bytes: those that are not UTF-8 are written as \xNN. The caller frees it; NULL: no memory. */
+char *valid_utf8(const char *s);
 
 /* ---- values of options, each complains and returns an exit status, or 0 ---- */
 
