@@ -134,13 +134,27 @@ static void print_options(enum command command)
 	print_other_options(command);
 }
 
+/* For scripts, units and users of virsh: --help only names them, as it is to fit a screen. */
+static bool is_for_few(int command)
+{
+	return command == CMD_job || command == CMD_metrics || command == CMD_boot || command == CMD_metadata;
+}
+
 static void print_commands(void)
 {
+	const char *before = "Also, see";
+
 	printf("Usage: blockcopy COMMAND [ARGUMENT]... [OPTION]...\n"
 	       "Copy a device-mapper device in use to another device, then switch to it.\n\n");
 	for (int i = 0; i < CMD_MAX; i++)
-		if (i != CMD_help && i != CMD_version)
+		if (i != CMD_help && i != CMD_version && !is_for_few(i))
 			printf("  %-10s %s\n", command_defs[i].name, command_defs[i].help);
+	for (int i = 0; i < CMD_MAX; i++)
+		if (is_for_few(i)) {
+			printf("%s blockcopy-%s(8)", before, command_defs[i].name);
+			before = ",";
+		}
+	printf(".\n");
 	printf("\n`blockcopy COMMAND --help` shows its options. See blockcopy(8).\n");
 }
 
