@@ -191,29 +191,32 @@ static const char *const change_words[] = {
 	[BLOCKCOPY_CHANGE_ENDED] = "ended",
 };
 
-static void print_change(enum blockcopy_change change, const struct blockcopy_info *i)
+void change_line(enum blockcopy_change change, const struct blockcopy_info *i, char buf[CHANGE_LINE])
 {
 	const char *event = blockcopy_info_event(i), *error = blockcopy_info_error(i);
+
+	snprintf(buf, CHANGE_LINE, "%s: %s: %s, %u %%%s, %s%s%s%s%s%s", blockcopy_info_name(i),
+		 change_words[change], blockcopy_info_state_word(i), blockcopy_info_percent(i),
+		 blockcopy_info_paused(i) ? ", paused" : "", blockcopy_info_copy_mode(i), mirroring(i),
+		 event ? ", last event " : "", event ? event : "", error ? ", error " : "", error ? error : "");
+}
+
+static void print_change(enum blockcopy_change change, const struct blockcopy_info *i)
+{
+	char stamp[32], line[CHANGE_LINE];
 	time_t now = time(NULL);
-	char stamp[32];
 	struct tm tm;
 
 	strftime(stamp, sizeof(stamp), "%FT%T%z", localtime_r(&now, &tm));
-	printf("%s %s: %s: %s, %u %%%s, %s%s%s%s%s%s\n", stamp, blockcopy_info_name(i),
-	       change_words[change], blockcopy_info_state_word(i), blockcopy_info_percent(i),
-	       blockcopy_info_paused(i) ? ", paused" : "", blockcopy_info_copy_mode(i),
-	       mirroring(i), event ? ", last event " : "", event ? event : "",
-	       error ? ", error " : "", error ? error : "");
+	change_line(change, i, line);
+	printf("%s %s\n", stamp, line);
 	fflush(stdout);
 }
 
-/* What the command of --exec finds in its environment. */
-static void run(const char *command, enum blockcopy_change change, const struct blockcopy_info *i)
+void change_fields(enum blockcopy_change change, const struct blockcopy_info *i, struct field ret[CHANGE_FIELDS])
 {
 	const char *event = blockcopy_info_event(i), *error = blockcopy_info_error(i);
-	const struct {
-		const char *name, *value;
-	} variables[] = {
+	const struct field fields[CHANGE_FIELDS] = {
 		{ "BLOCKCOPY_NAME", blockcopy_info_name(i) },
 		{ "BLOCKCOPY_UUID", blockcopy_info_uuid(i) },
 		{ "BLOCKCOPY_CHANGE", change_words[change] },
@@ -224,10 +227,19 @@ static void run(const char *command, enum blockcopy_change change, const struct 
 		{ "BLOCKCOPY_SOURCE", blockcopy_info_source(i) },
 		{ "BLOCKCOPY_DESTINATION", blockcopy_info_destination(i) },
 	};
+
+	memcpy(ret, fields, sizeof(fields));
+}
+
+/* What the command of --exec finds in its environment. */
+static void run(const char *command, enum blockcopy_change change, const struct blockcopy_info *i)
+{
+	struct field fields[CHANGE_FIELDS];
 	int status;
 
-	for (size_t n = 0; n < sizeof(variables) / sizeof(*variables); n++)
-		setenv(variables[n].name, variables[n].value, 1);
+	change_fields(change, i, fields);
+	for (int n = 0; n < CHANGE_FIELDS; n++)
+		setenv(fields[n].name, fields[n].value, 1);
 	status = system(command);
 	if (status)
 		complain(BLOCKCOPY_FAILED, "%s: %s: --exec command ended with status %d",

@@ -142,7 +142,7 @@ static bool is_for_few(int command)
 
 static void print_commands(void)
 {
-	const char *before = "Also, see";
+	const char *before = "Also, see blockcopy(8):";
 
 	printf("Usage: blockcopy COMMAND [ARGUMENT]... [OPTION]...\n"
 	       "Copy a device-mapper device in use to another device, then switch to it.\n\n");
@@ -151,7 +151,7 @@ static void print_commands(void)
 			printf("  %-10s %s\n", command_defs[i].name, command_defs[i].help);
 	for (int i = 0; i < CMD_MAX; i++)
 		if (is_for_few(i)) {
-			printf("%s blockcopy-%s(8)", before, command_defs[i].name);
+			printf("%s %s", before, command_defs[i].name);
 			before = ",";
 		}
 	printf(".\n");
