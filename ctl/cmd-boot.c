@@ -35,17 +35,24 @@ static int64_t now_s(void)
 	return t.tv_sec;
 }
 
-static int attach(struct ctl *c, const struct tab_entry *e)
+/* Once for each reason. */
+static void tell_waiting(const char *why, char **told)
+{
+	char *status;
+
+	if ((*told && !strcmp(*told, why)) || asprintf(&status, "Waiting: %s", why) < 0)
+		return;
+	notify_systemd(false, status);
+	free(status);
+	free(*told);
+	*told = strdup(why);
+}
+
+/* Return: exit status. "@told" is scratch. */
+static int attach_until(struct ctl *c, const struct tab_entry *e, int64_t until, char **told)
 {
 	const struct timespec pause = { .tv_nsec = 200000000 };
-	uint64_t timeout;
-	int64_t until;
-	int r;
 
-	r = timeout_of(e, &timeout);
-	if (r)
-		return r;
-	until = now_s() + (int64_t)timeout;
 	/* Which device it needs, the metadata tells; nobody else could wait for it. */
 	for (;;) {
 		bool is_new;
@@ -58,8 +65,24 @@ static int attach(struct ctl *c, const struct tab_entry *e)
 		}
 		if (blockcopy_error(c->bc) != BLOCKCOPY_NOT_FOUND || now_s() >= until)
 			return failed(c);
+		tell_waiting(blockcopy_error_message(c->bc), told);
 		nanosleep(&pause, NULL);
 	}
+}
+
+static int attach(struct ctl *c, const struct tab_entry *e)
+{
+	char *told = NULL;
+	uint64_t timeout;
+	int r = timeout_of(e, &timeout);
+
+	if (r)
+		return r;
+	r = attach_until(c, e, now_s() + (int64_t)timeout, &told);
+	if (told)
+		notify_systemd(false, r ? "Failed" : "Attached");
+	free(told);
+	return r;
 }
 
 static int resume_with(struct ctl *c, const struct tab_entry *e, struct blockcopy_options *o)
@@ -74,6 +97,7 @@ static int resume_with(struct ctl *c, const struct tab_entry *e, struct blockcop
 	if (blockcopy_come_back(c->bc, e->name, e->device, e->destination, o, &has_job) < 0)
 		return failed(c);
 	printf("%s: %s\n", e->name, has_job ? "its job goes on" : "no job to go on with");
+	notify_systemd(false, has_job ? "Its job goes on" : "No job to go on with");
 	return BLOCKCOPY_OK;
 }
 
@@ -113,7 +137,9 @@ static int take_line(struct ctl *c, const struct tab_entry *e,
 	if (name ? strcmp(name, e->name) != 0 : deed != list && tab_option(e, "noauto") != NULL)
 		return BLOCKCOPY_OK;
 	*found = true;
+	journal_set_subject(e->name);
 	status = deed(c, e);
+	journal_set_subject(NULL);
 	c->opt = given;
 	return status;
 }
@@ -151,13 +177,45 @@ static int each(struct ctl *c, FILE *f, const char *file,
 	return status;
 }
 
+/* For the status of the unit: how many there are of each kind. */
+static void tell_status(struct ctl *c, bool ready)
+{
+	struct blockcopy_info **list;
+	size_t n, n_ready = 0, n_failed = 0;
+	char status[80];
+
+	if (blockcopy_list(c->bc, &list, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		n_ready += blockcopy_info_ready(list[i]);
+		n_failed += blockcopy_info_state(list[i]) == BLOCKCOPY_STATE_ID_FAILED;
+	}
+	blockcopy_info_list_free(list, n);
+	snprintf(status, sizeof(status), "%zu job%s, %zu ready, %zu failed", n, n == 1 ? "" : "s", n_ready, n_failed);
+	notify_systemd(ready, status);
+}
+
 /*
  * Metadata that fails keeps what was true before, and may answer again after a crash: that it is not to be
- * believed then is noted as soon as it happens. Ends with a signal.
+ * believed then is noted as soon as it happens.
  */
+static void note_metadata(struct ctl *c, enum blockcopy_change change, const struct blockcopy_info *i)
+{
+	if (change == BLOCKCOPY_CHANGE_ENDED || strcmp(blockcopy_info_metadata(i), "failed") != 0)
+		return;
+	if (blockcopy_distrust(c->bc, blockcopy_info_name(i)) < 0)
+		failed(c);
+	else
+		printf("%s: its metadata has failed, noted\n", blockcopy_info_name(i));
+	fflush(stdout);
+}
+
+/* Ends with a signal. Ready when it has seen what jobs there are. */
 static int watch(struct ctl *c)
 {
 	struct blockcopy_monitor *m;
+	int64_t timeout_ms = 0;
+	bool ready = false;
 	int r;
 
 	if (blockcopy_monitor_new(c->bc, NULL, &m) < 0)
@@ -166,18 +224,19 @@ static int watch(struct ctl *c)
 		enum blockcopy_change change;
 		struct blockcopy_info *i;
 
-		r = blockcopy_monitor_next(m, -1, &change, &i);
+		r = blockcopy_monitor_next(m, timeout_ms, &change, &i);
+		if (r == -ETIMEDOUT) {
+			tell_status(c, !ready);
+			ready = true;
+			timeout_ms = -1;
+			continue;
+		}
 		if (r < 0)
 			break;
-		if (change != BLOCKCOPY_CHANGE_ENDED &&
-		    !strcmp(blockcopy_info_metadata(i), "failed")) {
-			if (blockcopy_distrust(c->bc, blockcopy_info_name(i)) < 0)
-				failed(c);
-			else
-				printf("%s: its metadata has failed, noted\n", blockcopy_info_name(i));
-			fflush(stdout);
-		}
+		journal_change(change, i);
+		note_metadata(c, change, i);
 		blockcopy_info_free(i);
+		timeout_ms = 0;
 	}
 	blockcopy_monitor_free(m);
 	return failed(c);

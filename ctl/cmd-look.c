@@ -111,22 +111,10 @@ int cmd_info(struct ctl *c)
 	return BLOCKCOPY_OK;
 }
 
-/* "@depth": how many jobs stand on it. */
-static void print_row(const struct blockcopy_info *i, size_t depth)
+/* A star: guest writes go to both at this moment. */
+static void mode_of(const struct blockcopy_info *i, char buf[SIZE_TEXT])
 {
-	const char *spec = blockcopy_info_destination_spec(i);
-	int indent = 2 * depth;
-	char mode[80];
-
-	/* A star: guest writes go to both at this moment. */
-	snprintf(mode, sizeof(mode), "%s%s", blockcopy_info_copy_mode(i),
-		 blockcopy_info_mirroring(i) ? "*" : "");
-	printf("%*s%-*s %-11s %3u %%   %-16s %-20s %s%s%s\n", indent, "",
-	       indent < 20 ? 20 - indent : 0, blockcopy_info_name(i),
-	       blockcopy_info_state_word(i), blockcopy_info_percent(i), mode,
-	       blockcopy_info_source(i), spec ? spec : blockcopy_info_destination(i),
-	       blockcopy_info_destination_gone(i) ? " (gone)" : "",
-	       blockcopy_info_way_back(i) ? " (way back)" : "");
+	snprintf(buf, SIZE_TEXT, "%s%s", blockcopy_info_copy_mode(i), blockcopy_info_mirroring(i) ? "*" : "");
 }
 
 /* The first that stands on the job on "@name", or "@n". */
@@ -143,18 +131,75 @@ static size_t above(struct blockcopy_info **list, size_t n, const char *name)
 	return i;
 }
 
+/* Columns as wide as what is in them. */
+struct widths {
+	int name;
+	int mode;
+	int source;
+};
+
+typedef void (*row_fn)(struct widths *w, const struct blockcopy_info *i, int indent);
+
 /* A job, and what it stands on. */
-static void print_tree(struct blockcopy_info **list, size_t n, size_t i, size_t depth)
+static void walk_tree(struct widths *w, struct blockcopy_info **list, size_t n, size_t i, size_t depth, row_fn fn)
 {
 	const char *below = blockcopy_info_below(list[i]);
 
-	print_row(list[i], depth);
+	fn(w, list[i], 2 * (int)depth);
 	/* No circle, if the tables changed while they were read. */
 	if (!below || above(list, n, below) != i || depth >= n)
 		return;
 	for (size_t k = 0; k < n; k++)
 		if (!strcmp(blockcopy_info_name(list[k]), below))
-			print_tree(list, n, k, depth + 1);
+			walk_tree(w, list, n, k, depth + 1, fn);
+}
+
+static void walk_list(struct widths *w, struct blockcopy_info **list, size_t n, row_fn fn)
+{
+	for (size_t i = 0; i < n; i++)
+		if (above(list, n, blockcopy_info_name(list[i])) == n)
+			walk_tree(w, list, n, i, 0, fn);
+}
+
+static void widen(int *width, const char *text, int indent)
+{
+	int n = (int)strlen(text) + indent;
+
+	if (n > *width)
+		*width = n;
+}
+
+static void widen_row(struct widths *w, const struct blockcopy_info *i, int indent)
+{
+	char mode[SIZE_TEXT];
+
+	mode_of(i, mode);
+	widen(&w->name, blockcopy_info_name(i), indent);
+	widen(&w->mode, mode, 0);
+	widen(&w->source, blockcopy_info_source(i), 0);
+}
+
+static void print_row(struct widths *w, const struct blockcopy_info *i, int indent)
+{
+	const char *spec = blockcopy_info_destination_spec(i);
+	char mode[SIZE_TEXT];
+
+	mode_of(i, mode);
+	printf("%*s%-*s %-10s %4u %% %-*s %-*s %s%s%s\n", indent, "", w->name - indent, blockcopy_info_name(i),
+	       blockcopy_info_state_word(i), blockcopy_info_percent(i), w->mode, mode, w->source,
+	       blockcopy_info_source(i), spec ? spec : blockcopy_info_destination(i),
+	       blockcopy_info_destination_gone(i) ? " (gone)" : "",
+	       blockcopy_info_way_back(i) ? " (way back)" : "");
+}
+
+static void print_list(struct blockcopy_info **list, size_t n)
+{
+	struct widths w = { .name = 4, .mode = 4, .source = 6 };
+
+	walk_list(&w, list, n, widen_row);
+	printf("%-*s %-10s %s %-*s %-*s %s\n", w.name, "Name", "State", "Copied", w.mode, "Mode", w.source, "Source",
+	       "Destination");
+	walk_list(&w, list, n, print_row);
 }
 
 int cmd_list(struct ctl *c)
@@ -164,15 +209,10 @@ int cmd_list(struct ctl *c)
 
 	if (blockcopy_list(c->bc, &list, &n) < 0)
 		return failed(c);
-	if (c->opt.json) {
+	if (c->opt.json)
 		json_print_list(stdout, list, n);
-	} else if (n) {
-		printf("%-20s %-11s %-7s %-16s %-20s %s\n", "Name", "State", "Copied", "Mode",
-		       "Source", "Destination");
-		for (size_t i = 0; i < n; i++)
-			if (above(list, n, blockcopy_info_name(list[i])) == n)
-				print_tree(list, n, i, 0);
-	}
+	else if (n)
+		print_list(list, n);
 	blockcopy_info_list_free(list, n);
 	return BLOCKCOPY_OK;
 }
@@ -208,29 +248,32 @@ static const char *const change_words[] = {
 	[BLOCKCOPY_CHANGE_ENDED] = "ended",
 };
 
-static void print_change(enum blockcopy_change change, const struct blockcopy_info *i)
+void change_line(enum blockcopy_change change, const struct blockcopy_info *i, char buf[CHANGE_LINE])
 {
 	const char *event = blockcopy_info_event(i), *error = blockcopy_info_error(i);
+
+	snprintf(buf, CHANGE_LINE, "%s: %s: %s, %u %%%s, %s%s%s%s%s%s", blockcopy_info_name(i),
+		 change_words[change], blockcopy_info_state_word(i), blockcopy_info_percent(i),
+		 blockcopy_info_paused(i) ? ", paused" : "", blockcopy_info_copy_mode(i), mirroring(i),
+		 event ? ", last event " : "", event ? event : "", error ? ", error " : "", error ? error : "");
+}
+
+static void print_change(enum blockcopy_change change, const struct blockcopy_info *i)
+{
+	char stamp[32], line[CHANGE_LINE];
 	time_t now = time(NULL);
-	char stamp[32];
 	struct tm tm;
 
 	strftime(stamp, sizeof(stamp), "%FT%T%z", localtime_r(&now, &tm));
-	printf("%s %s: %s: %s, %u %%%s, %s%s%s%s%s%s\n", stamp, blockcopy_info_name(i),
-	       change_words[change], blockcopy_info_state_word(i), blockcopy_info_percent(i),
-	       blockcopy_info_paused(i) ? ", paused" : "", blockcopy_info_copy_mode(i),
-	       mirroring(i), event ? ", last event " : "", event ? event : "",
-	       error ? ", error " : "", error ? error : "");
+	change_line(change, i, line);
+	printf("%s %s\n", stamp, line);
 	fflush(stdout);
 }
 
-/* What the command of --exec finds in its environment. */
-static void run(const char *command, enum blockcopy_change change, const struct blockcopy_info *i)
+void change_fields(enum blockcopy_change change, const struct blockcopy_info *i, struct field ret[CHANGE_FIELDS])
 {
 	const char *event = blockcopy_info_event(i), *error = blockcopy_info_error(i);
-	const struct {
-		const char *name, *value;
-	} variables[] = {
+	const struct field fields[CHANGE_FIELDS] = {
 		{ "BLOCKCOPY_NAME", blockcopy_info_name(i) },
 		{ "BLOCKCOPY_UUID", blockcopy_info_uuid(i) },
 		{ "BLOCKCOPY_CHANGE", change_words[change] },
@@ -241,10 +284,19 @@ static void run(const char *command, enum blockcopy_change change, const struct 
 		{ "BLOCKCOPY_SOURCE", blockcopy_info_source(i) },
 		{ "BLOCKCOPY_DESTINATION", blockcopy_info_destination(i) },
 	};
+
+	memcpy(ret, fields, sizeof(fields));
+}
+
+/* What the command of --exec finds in its environment. */
+static void run(const char *command, enum blockcopy_change change, const struct blockcopy_info *i)
+{
+	struct field fields[CHANGE_FIELDS];
 	int status;
 
-	for (size_t n = 0; n < sizeof(variables) / sizeof(*variables); n++)
-		setenv(variables[n].name, variables[n].value, 1);
+	change_fields(change, i, fields);
+	for (int n = 0; n < CHANGE_FIELDS; n++)
+		setenv(fields[n].name, fields[n].value, 1);
 	status = system(command);
 	if (status)
 		complain(BLOCKCOPY_FAILED, "%s: %s: --exec command ended with status %d",

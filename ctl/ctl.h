@@ -79,6 +79,13 @@ int parse_number(const char *s, uint64_t max, uint64_t *ret);
 /* "1.5 GiB" into "@buf", which it returns. */
 #define SIZE_TEXT 32
 const char *format_size(uint64_t bytes, char buf[SIZE_TEXT]);
+/* Seconds that are left, "1:02:03" or "12 days"; negative: unknown. Likewise, at most 9 bytes. */
+const char *format_eta(int64_t s, char buf[SIZE_TEXT]);
+
+/* ---- utf8.c ---- */
+
+/* A dm name may hold any bytes: those that are not UTF-8 are written as \xNN. The caller frees it; NULL: no memory. */
+char *valid_utf8(const char *s);
 
 /* ---- ranges.c ---- */
 
@@ -176,6 +183,30 @@ void cancel_restore(void);
 
 /* blockcopy_wait() for the job that is named, with progress where it is wanted. */
 int wait_with_progress(struct ctl *c, int64_t timeout_ms);
+
+/*
+ * What there is to say about a change: a line without newline, and as names and values that live as long as the
+ * info.
+ */
+#define CHANGE_LINE	512
+void change_line(enum blockcopy_change change, const struct blockcopy_info *i, char buf[CHANGE_LINE]);
+#define CHANGE_FIELDS	9
+struct field {
+	const char *name, *value;
+};
+void change_fields(enum blockcopy_change change, const struct blockcopy_info *i,
+		   struct field ret[CHANGE_FIELDS]);
+
+/* ---- journal.c ---- */
+
+/* The device that lines are about from now on, or NULL; kept. */
+void journal_set_subject(const char *name);
+/* If standard error is the journal's, make an entry, of a priority of syslog(3). Return: whether it is one. */
+bool journal_line(int priority, const char *line);
+/* An entry of the journal with the fields of the change; else a line on standard error. */
+void journal_change(enum blockcopy_change change, const struct blockcopy_info *i);
+/* The status of the unit, and that it has begun. Without systemd: nothing. */
+void notify_systemd(bool ready, const char *status);
 
 /* ---- cmd-*.c: each returns an exit status ---- */
 

@@ -4,18 +4,22 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "ctl.h"
 
 int complain(int status, const char *fmt, ...)
 {
+	char *line = NULL;
 	va_list ap;
 
-	fputs("blockcopy: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	if (vasprintf(&line, fmt, ap) < 0)
+		line = NULL;
 	va_end(ap);
-	fputc('\n', stderr);
+	if (!line || !journal_line(LOG_ERR, line))
+		fprintf(stderr, "blockcopy: %s\n", line ? line : "out of memory");
+	free(line);
 	return status;
 }
 
@@ -47,7 +51,7 @@ static void print_log(void *userdata, enum blockcopy_log_level level, const char
 		progress_end(c->progress);
 	if (level == BLOCKCOPY_LOG_INFO)
 		puts(line);
-	else
+	else if (!journal_line(level == BLOCKCOPY_LOG_WARNING ? LOG_WARNING : LOG_INFO, line))
 		fprintf(stderr, "blockcopy: %s%s\n",
 			level == BLOCKCOPY_LOG_WARNING ? "warning: " : "", line);
 }

@@ -154,13 +154,27 @@ static void print_command(enum command command)
 	printf("  %-14s %s\n", command_defs[command].name, command_defs[command].help);
 }
 
+/* For scripts, units and users of virsh: --help only names them, as it is to fit a screen. */
+static bool is_for_few(int command)
+{
+	return command == CMD_job || command == CMD_metrics || command == CMD_boot || command == CMD_metadata;
+}
+
 static void print_commands(void)
 {
+	const char *before = "Also, see blockcopy(8):";
+
 	printf("Usage: blockcopy COMMAND [ARGUMENT]... [OPTION]...\n"
 	       "Copy a device-mapper device in use to another device, then switch to it.\n\n");
 	for (int i = 0; i < CMD_MAX; i++)
-		if (i != CMD_help && i != CMD_version)
+		if (i != CMD_help && i != CMD_version && !is_for_few(i))
 			print_command(i);
+	for (int i = 0; i < CMD_MAX; i++)
+		if (is_for_few(i)) {
+			printf("%s %s", before, command_defs[i].name);
+			before = ",";
+		}
+	printf(".\n");
 	printf("\n`blockcopy COMMAND --help` shows its options. See blockcopy(8).\n");
 }
 

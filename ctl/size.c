@@ -121,3 +121,20 @@ const char *format_size(uint64_t bytes, char buf[SIZE_TEXT])
 	snprintf(buf, SIZE_TEXT, "%.1f %s", v, units[i]);
 	return buf;
 }
+
+const char *format_eta(int64_t s, char buf[SIZE_TEXT])
+{
+	int64_t hours = s / 3600, days = hours / 24;
+
+	if (s < 0)
+		strcpy(buf, "--:--");
+	else if (days > 9999)
+		strcpy(buf, "years");
+	else if (hours > 99)
+		snprintf(buf, SIZE_TEXT, "%d days", (int)days);
+	else if (hours)
+		snprintf(buf, SIZE_TEXT, "%d:%02d:%02d", (int)hours, (int)(s / 60 % 60), (int)(s % 60));
+	else
+		snprintf(buf, SIZE_TEXT, "%d:%02d", (int)(s / 60), (int)(s % 60));
+	return buf;
+}

@@ -45,6 +45,6 @@ test-ctl-tab-src := tests/unit/test-ctl-tab.c ctl/tab.c
 test-ctl-tab-cflags := $(lib-cflags) -I$(TOP)/ctl
 
 test-lib-job-src := tests/unit/test-lib-job.c lib/events.c lib/pivot.c lib/info.c lib/handle.c \
-		    lib/status.c lib/table.c lib/util.c lib/metadata-info.c ctl/json.c
+		    lib/status.c lib/table.c lib/util.c lib/metadata-info.c ctl/json.c ctl/utf8.c
 test-lib-job-cflags := $(lib-cflags) -I$(TOP)/ctl $(shell $(PKG_CONFIG) --cflags json-c)
 test-lib-job-libs := $(shell $(PKG_CONFIG) --libs json-c)

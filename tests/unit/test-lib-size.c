@@ -72,6 +72,23 @@ START_TEST(formats)
 }
 END_TEST
 
+START_TEST(times_left)
+{
+	static const struct {
+		int64_t s;
+		const char *text;
+	} cases[] = {
+		{ -1, "--:--" }, { 0, "0:00" }, { 59, "0:59" }, { 61, "1:01" }, { 3599, "59:59" },
+		{ 3600, "1:00:00" }, { 359999, "99:59:59" }, { 360000, "4 days" }, { 86400LL * 9999, "9999 days" },
+		{ 86400LL * 10000, "years" }, { INT64_MAX, "years" },
+	};
+	char buf[SIZE_TEXT];
+
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+		ck_assert_str_eq(format_eta(cases[i].s, buf), cases[i].text);
+}
+END_TEST
+
 START_TEST(garbage)
 {
 	static const char alphabet[] = "0123456789.KMGTPEiBbks/ -\xff";
@@ -102,6 +119,7 @@ int main(void)
 	tcase_add_test(t, no_sizes);
 	tcase_add_test(t, numbers);
 	tcase_add_test(t, formats);
+	tcase_add_test(t, times_left);
 	tcase_add_test(t, garbage);
 	suite_add_tcase(s, t);
 	return unit_main(s);

@@ -17,6 +17,8 @@ noise "$sdb"
 size=$(sectors "$sdb")
 dmsetup create vm1 --table "0 $size linear $sdb 0"
 printf 'vm2 %s\n' "$sde" > /etc/blockcopytab
+# Where node_exporter has it.
+mkdir -p /var/lib/prometheus/node-exporter
 
 # from PAGE: the commands of its examples, with our devices.
 from() {

@@ -188,7 +188,7 @@ linear_on bad "$meta"
 sed -i "s,$meta,/dev/mapper/$bad," "$tab"
 blockcopy start "$vm" "$src" --metadata "/dev/mapper/$bad" --force --wait > /dev/null
 wait_for 30 is_clear
-blockcopy boot watch > "$case_dir/watch" &
+blockcopy boot watch > "$case_dir/watch" 2> "$case_dir/watch.log" &
 watch=$!
 dmsetup load "$bad" --table "0 $(sectors "$meta") error"
 dmsetup resume "$bad"
@@ -198,6 +198,8 @@ wait_for 20 grep -q "its metadata has failed, noted" "$case_dir/watch"
 [ -n "$(ls -A /var/lib/blockcopy)" ] || fail "there is no note"
 kill $watch
 wait $watch || true
+# Without a journal the changes are lines on standard error.
+grep -q "^$vm: found: ready, 100 %" "$case_dir/watch.log" || fail "it logged: $(cat "$case_dir/watch.log")"
 msg "$vm" complete 5000
 wait_for 20 not_completing "$vm"
 expect "state" "$(job_state "$vm")" ready

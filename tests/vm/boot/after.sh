@@ -39,6 +39,24 @@ blockdev --flushbufs $id-SRC $id-DST
 cmp $id-SRC $id-DST || state "the legs differ"
 systemctl is-active blockcopy.target || state "no target"
 
+# What systemd and the journal were told.
+has() { # JQ-FILTER: an entry of the journal
+	journalctl --no-pager -b -o json | jq -se "any(.[]; $1)"
+}
+status_is() {
+	systemctl show -P StatusText "$1" | grep -qx "$2"
+}
+[ "$(systemctl show -P Type blockcopy-watch.service)" = notify ] || state "the watch does not tell when it is ready"
+within 30 status_is blockcopy-watch.service "1 job, 1 ready, 0 failed"
+within 30 status_is 'blockcopy-resume@vm\x2d1.service' "Its job goes on"
+within 30 status_is 'blockcopy-attach@vm\x2d1.service' "\(Attached\|\)"
+within 30 has '.BLOCKCOPY_NAME == "vm-1" and .BLOCKCOPY_STATE == "ready" and .BLOCKCOPY_EVENT == "ready" and .PRIORITY == "6"
+	and .MESSAGE_ID == "0f8400afc39a4319b90f07cb56fb2cf8" and .SYSLOG_IDENTIFIER == "blockcopy" and ._SYSTEMD_UNIT == "blockcopy-watch.service"'
+if systemctl start 'blockcopy-attach@nobody.service' 2> /dev/null; then
+	state "a line that there is not was attached"
+fi
+within 30 has '.PRIORITY == "3" and (.MESSAGE | test("found no line for nobody")) and ._SYSTEMD_UNIT == "blockcopy-attach@nobody.service"'
+
 # The pivot is found at the next attach, too.
 blockcopy pivot vm-1
 blockcopy detach vm-1
