@@ -394,9 +394,11 @@ static bool may_clear(struct bc_job *job)
 {
 	enum bc_state state = READ_ONCE(job->state);
 
-	/* I11: while listing nothing is known to be equal. */
+	/* I11: while listing nothing is known to be equal. Pairs with bc_list_end(). */
+	if (smp_load_acquire(&job->listing))
+		return false;
 	return (state == BC_COPYING || state == BC_READY || state == BC_FINISHED) &&
-	       !READ_ONCE(job->copier.stopped) && !smp_load_acquire(&job->listing);
+	       !READ_ONCE(job->copier.stopped);
 }
 
 static unsigned long dirty_word(struct bc_job *job, unsigned long w)

@@ -319,7 +319,7 @@ void bc_job_args(struct bc_job *job, struct bc_args *ret)
 	/* Loading the line of a job that ended must not begin it again, over a truth that moved. */
 	ret->pivoted = READ_ONCE(job->state) == BC_PIVOTED;
 	ret->finished = READ_ONCE(job->state) == BC_FINISHED;
-	/* I11: another instance would not know what differs by now, or what is still to be listed. */
+	/* I11: another instance would not know what differs by now, or is still to be listed. */
 	if (bc_bitmap_count(&job->dirty) || READ_ONCE(job->copier.in_flight_bytes) ||
 	    ret->sync == BC_SYNC_RANGES)
 		ret->sync = BC_SYNC_FULL;

@@ -13,7 +13,7 @@
 #include "bc-job.h"
 
 /* Regions that are marked under the lock at a time. */
-#define SLICE		(1UL << 20)
+#define SLICE		BIT(20)
 
 /* For the metadata to have it, before the message fails. */
 #define PATIENCE	(5 * HZ)

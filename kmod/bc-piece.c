@@ -240,14 +240,15 @@ static bool next_run(struct bc_copier *c, struct bc_piece *piece)
 	for (at = piece->from; at < piece->sectors; at += n) {
 		n = min(UNIT_SECTORS, piece->sectors - at);
 		unit = look_at(piece, &p, n << SECTOR_SHIFT);
-		if (unit == UNIT_DIFFERS && !found)
-			piece->from = at;
-		if (unit == UNIT_DIFFERS)
-			found = true;
-		else if (found)
+		if (unit != UNIT_DIFFERS && found)
 			break;
-		else
-			count(unit == UNIT_EQUAL ? &c->unwritten_bytes : &c->zeroed_bytes, n);
+		if (unit == UNIT_EQUAL)
+			count(&c->unwritten_bytes, n);
+		else if (unit == UNIT_ZERO_THERE)
+			count(&c->zeroed_bytes, n);
+		else if (!found)
+			piece->from = at;
+		found |= unit == UNIT_DIFFERS;
 		if (at + n < piece->sectors)
 			advance(piece, &p, n << SECTOR_SHIFT);
 	}

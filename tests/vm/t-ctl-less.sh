@@ -236,6 +236,7 @@ refuses 6 "found no thin device" blockcopy start "$disk" "$dst" --force --base "
 refuses 2 "exclude each other" blockcopy start "$disk" "$dst" --force --base "$base" --target-is-zero
 
 check "killed while it has the snapshot: recover, or the next start, releases it"
+# shellcheck disable=SC2016
 printf '#!/bin/sh\nkill -9 $PPID\nexit 1\n' > "$case_dir/bin/thin_delta"
 for next in recover start; do
 	! PATH=$case_dir/bin:$PATH blockcopy start "$disk" "$dst" --force --base "$base" > /dev/null 2>&1 || fail "it lives"
@@ -273,7 +274,9 @@ fill() {
 # within WHAT FOUND SOURCE: 2 % more at most, and not less than 2 % less
 within() {
 	echo "  $1: $2 of $3 at the source"
-	[ $(($2 * 100)) -le $(($3 * 102)) ] && [ $(($2 * 100)) -ge $(($3 * 98)) ] || fail "$1: $2, the source has $3"
+	if [ $(($2 * 100)) -gt $(($3 * 102)) ] || [ $(($2 * 100)) -lt $(($3 * 98)) ]; then
+		fail "$1: $2, the source has $3"
+	fi
 }
 mapped_of() {
 	dmsetup status "$1" | cut -d ' ' -f 4
@@ -304,15 +307,17 @@ within "sectors mapped" "$(mapped_of "$copy")" "$mapped"
 compare_legs "$source" "/dev/mapper/$copy"
 blockcopy abort "$disk" > /dev/null
 
-check "where nobody can tell what is mapped, everything is read"
-bio discard "/dev/mapper/$copy" 0 ${mib}m
-dmsetup message "$pool" 0 reserve_metadata_snap
-said "all of it is read" blockcopy start "$disk" "/dev/mapper/$copy" --target-is-zero --wait
-dmsetup message "$pool" 0 release_metadata_snap
-expect "bytes copied" "$(info "$disk" copied_bytes)" $((mib << 20))
-within "sectors mapped" "$(mapped_of "$copy")" "$mapped"
-compare_legs "$(source_of "$disk")" "/dev/mapper/$copy"
-blockcopy abort "$disk" > /dev/null
+if [ "$mib" -le 1024 ]; then
+	check "where nobody can tell what is mapped, everything is read"
+	bio discard "/dev/mapper/$copy" 0 "${mib}m"
+	dmsetup message "$pool" 0 reserve_metadata_snap
+	said "all of it is read" blockcopy start "$disk" "/dev/mapper/$copy" --target-is-zero --wait
+	dmsetup message "$pool" 0 release_metadata_snap
+	expect "bytes copied" "$(info "$disk" copied_bytes)" $((mib << 20))
+	within "sectors mapped" "$(mapped_of "$copy")" "$mapped"
+	compare_legs "$(source_of "$disk")" "/dev/mapper/$copy"
+	blockcopy abort "$disk" > /dev/null
+fi
 dmsetup remove "$copy"
 dmsetup remove "$disk"
 dmsetup message "$pool" 0 delete 11
