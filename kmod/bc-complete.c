@@ -41,78 +41,6 @@ static u64 since_us(u64 ns)
 }
 
 /*
- * Parked writes
- */
-
-bool bc_hold_park(struct bc_job *job, struct bio *bio)
-{
-	struct bc_hold *hold = &job->hold;
-	bool parked = false;
-
-	spin_lock(&hold->lock);
-	if (hold->parking) {
-		/* The reference that hold_end() takes for it. */
-		((struct bc_io *)dm_per_bio_data(bio, sizeof(struct bc_io)))->turn = job->turn;
-		parked = true;
-		if (!(bio->bi_opf & REQ_NOWAIT)) {
-			bio_list_add(&hold->bios, bio);
-			WRITE_ONCE(hold->nr, hold->nr + 1);
-			bio = NULL;
-		}
-	}
-	spin_unlock(&hold->lock);
-
-	if (parked && bio)
-		bio_wouldblock_error(bio);
-	return parked;
-}
-
-/*
- * New writes are parked from here on; those that have their reference already are still in flight.
- */
-static void hold_begin(struct bc_job *job)
-{
-	struct bc_hold *hold = &job->hold;
-
-	spin_lock(&hold->lock);
-	hold->parking = true;
-	spin_unlock(&hold->lock);
-	percpu_ref_kill(&job->writes[job->turn]);
-}
-
-/*
- * Nothing is parked from here on. The parked writes are the caller's to release, without locks.
- * Each has its reference already: the next hold waits for those that are still on the caller's list
- * (I6).
- */
-static void hold_end(struct bc_job *job, struct bio_list *bios)
-{
-	struct bc_hold *hold = &job->hold;
-
-	/*
-	 * In this order, as bc_io_map() tries the reference first and looks for a hold when it does
-	 * not get it.
-	 */
-	percpu_ref_resurrect(&job->writes[job->turn]);
-	spin_lock(&hold->lock);
-	hold->parking = false;
-	percpu_ref_get_many(&job->writes[job->turn], hold->nr);
-	bio_list_merge(bios, &hold->bios);
-	bio_list_init(&hold->bios);
-	trace_blockcopy_hold(job->devt, false, hold->nr, job->completion.blackout_us);
-	WRITE_ONCE(hold->nr, 0);
-	spin_unlock(&hold->lock);
-}
-
-static void release(struct bc_job *job, struct bio_list *bios)
-{
-	struct bio *bio;
-
-	while ((bio = bio_list_pop(bios)))
-		bc_io_release(job, bio);
-}
-
-/*
  * The ways out. All go through here, with job->lock held; what is parked is then to be released.
  */
 static void end_completion(struct bc_job *job, enum bc_state state, enum bc_event event,
@@ -129,7 +57,7 @@ static void end_completion(struct bc_job *job, enum bc_state state, enum bc_even
 	bc_group_leave(job);
 	if (held) {
 		m->blackout_us = since_us(m->held_at);
-		hold_end(job, bios);
+		bc_hold_end(job, bios);
 	}
 	bc_job_set_state(job, state, event, error);
 	cancel_delayed_work(&m->timer);
@@ -210,7 +138,7 @@ static void begin_hold(struct bc_job *job)
 	m->hold++;
 	m->held_at = ktime_get_ns();
 	trace_blockcopy_hold(job->devt, true, 0, 0);
-	hold_begin(job);
+	bc_hold_begin(job);
 	mod_delayed_work(job->wq, &m->timer, timer_delay(m));
 	bc_copier_kick(&job->copier);
 }
@@ -242,7 +170,7 @@ static void completion_tick(struct work_struct *work)
 			queue_delayed_work(job->wq, &m->tick, msecs_to_jiffies(TICK_MS));
 	}
 	mutex_unlock(&job->lock);
-	release(job, &bios);
+	bc_hold_release(job, &bios);
 }
 
 /* Those who come from now on hold the other reference. */
@@ -464,7 +392,7 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 			give_up(job, BC_READY, BC_ERROR_METADATA, &bios);
 	}
 	mutex_unlock(&job->lock);
-	release(job, &bios);
+	bc_hold_release(job, &bios);
 	if (unneeded)
 		bc_complete_recorded(job, hold);
 }
@@ -497,7 +425,7 @@ enum bc_flip bc_complete_recorded(struct bc_job *job, u64 hold)
 	if (m->flipped == hold)
 		r = BC_FLIP_DONE;
 	mutex_unlock(&job->lock);
-	release(job, &bios);
+	bc_hold_release(job, &bios);
 	return r;
 }
 
@@ -510,7 +438,7 @@ bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error e
 	if (job->completion.phase != BC_PHASE_NONE)
 		was = give_up(job, state, error, &bios);
 	mutex_unlock(&job->lock);
-	release(job, &bios);
+	bc_hold_release(job, &bios);
 	return was;
 }
 
@@ -525,7 +453,7 @@ static void completion_decided(struct work_struct *work)
 	if (job->completion.member.group && bc_group_is_decided(job))
 		give_up(job, BC_READY, BC_ERROR_GROUP, &bios);
 	mutex_unlock(&job->lock);
-	release(job, &bios);
+	bc_hold_release(job, &bios);
 	bc_copier_kick(&job->copier);
 }
 
@@ -545,7 +473,7 @@ static void completion_timer(struct work_struct *work)
 			give_up(job, BC_READY, BC_ERROR_BLACKOUT, &bios);
 	}
 	mutex_unlock(&job->lock);
-	release(job, &bios);
+	bc_hold_release(job, &bios);
 	bc_copier_kick(&job->copier);
 }
 
@@ -570,8 +498,7 @@ int bc_completion_init(struct bc_job *job)
 	struct bc_completion *m = &job->completion;
 	int r;
 
-	spin_lock_init(&job->hold.lock);
-	bio_list_init(&job->hold.bios);
+	bc_hold_init(job);
 	INIT_WORK(&m->begin, completion_begin);
 	INIT_WORK(&m->member.decided, completion_decided);
 	INIT_DELAYED_WORK(&m->tick, completion_tick);

@@ -501,6 +501,28 @@ bool bc_copier_begin_read(struct bc_copier *c);
 /* Bytes per second copied lately. Context: any. */
 u64 bc_copier_rate(const struct bc_copier *c);
 
+/* bc-hold.c */
+void bc_hold_init(struct bc_job *job);
+
+/* Park @bio if writes are held. Context: map. Return: false if they are not, try again. */
+bool bc_hold_park(struct bc_job *job, struct bio *bio);
+
+/*
+ * New writes are parked from here on; those that have their reference already are still in flight.
+ * Context: process, job->lock held.
+ */
+void bc_hold_begin(struct bc_job *job);
+
+/*
+ * Nothing is parked from here on. The parked writes are the caller's to release, without locks.
+ * Each has its reference already: the next hold waits for those that are still on the caller's list
+ * (I6). Context: process, job->lock held.
+ */
+void bc_hold_end(struct bc_job *job, struct bio_list *bios);
+
+/* Send them on their way. Context: process, no lock held. */
+void bc_hold_release(struct bc_job *job, struct bio_list *bios);
+
 /* bc-complete.c */
 int bc_completion_init(struct bc_job *job);
 void bc_completion_exit(struct bc_job *job);
@@ -551,9 +573,6 @@ enum bc_flip bc_complete_recorded(struct bc_job *job, u64 hold);
  * Let job->writes take a turn, soon: job->verify.turn is false then. Context: job->lock held.
  */
 void bc_complete_turn(struct bc_job *job);
-
-/* Park @bio if writes are held. Context: map. Return: false if they are not, try again. */
-bool bc_hold_park(struct bc_job *job, struct bio *bio);
 
 /* Take a reference for a guest write. Return: false while writes are held, and for a moment. */
 static inline bool bc_writes_get(struct bc_job *job, struct bc_io *io)

@@ -21,7 +21,8 @@ change_places() {
 
 counter_on() {
 	rm -f "$case_dir/counter"
-	counter write "${devs[@]}" > "$case_dir/counter" 2>&1 &
+	# Where there is one processor, it is to leave some of it to the commands.
+	nice -n 10 counter write "${devs[@]}" > "$case_dir/counter" 2>&1 &
 	counter=$!
 	wait_for 20 grep -qs running "$case_dir/counter"
 }
