@@ -278,16 +278,6 @@ static void end_completion(struct bc_job *job, enum bc_state state, enum bc_even
 	cancel_delayed_work(&m->timer);
 }
 
-/* Does the destination have all that it needs? Without the source that is less. */
-static bool has_all(struct bc_job *job)
-{
-	const struct bc_how *how = &job->completion.how;
-
-	if (!how->source_failed)
-		return !bc_bitmap_count(&job->dirty);
-	return how->lossy || !bc_bitmap_count(&job->source_only);
-}
-
 /*
  * Is this the hold that the flush, or the record, was for, and still all as it has to be?
  *
@@ -304,7 +294,7 @@ static bool may_flip(struct bc_job *job, u64 hold)
 	if (WARN_ON_ONCE(!bc_writes_ended(job)))
 		return false;
 	/* What a mirrored write or flush that failed left behind may show only now. */
-	if (!has_all(job) || !bc_mirror_is_idle(job))
+	if (!bc_reverse_has_all(job) || !bc_mirror_is_idle(job))
 		return false;
 	/*
 	 * I6: no copy is in flight, and none has ended since the flush: while the outcome was
@@ -341,7 +331,7 @@ u64 bc_complete_clean(struct bc_job *job)
 		 * dirty. The last write marks before it goes.
 		 */
 		smp_mb();	/* pairs with the full barrier of the last percpu_ref_put() */
-		if (has_all(job))
+		if (bc_reverse_has_all(job))
 			hold = m->hold;
 		else if (m->how.source_failed)
 			/* Acknowledged since the message came, and nobody can copy it. */
