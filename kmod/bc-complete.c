@@ -297,16 +297,6 @@ int bc_complete(struct bc_job *job, const struct bc_how *how)
 	return r;
 }
 
-/* Does the destination have all that it needs? Without the source that is less. */
-static bool has_all(struct bc_job *job)
-{
-	const struct bc_how *how = &job->completion.how;
-
-	if (!how->source_failed)
-		return !bc_bitmap_count(&job->dirty);
-	return how->lossy || !bc_bitmap_count(&job->source_only);
-}
-
 /* It has done all that it can. What it flushed needs no other flush, which might fail. */
 static bool waits_for_group(struct bc_job *job)
 {
@@ -330,7 +320,7 @@ u64 bc_complete_clean(struct bc_job *job)
 		 * dirty. The last write marks before it goes.
 		 */
 		smp_mb();	/* pairs with the full barrier of the last percpu_ref_put() */
-		if (has_all(job))
+		if (bc_reverse_has_all(job))
 			hold = m->hold;
 		else if (m->how.source_failed)
 			/* Acknowledged since the message came, and nobody can copy it. */
@@ -339,7 +329,7 @@ u64 bc_complete_clean(struct bc_job *job)
 			bc_copier_kick(&job->copier);
 	}
 	mutex_unlock(&job->lock);
-	release(job, &bios);
+	bc_hold_release(job, &bios);
 	return hold;
 }
 
@@ -359,7 +349,7 @@ static bool may_flip(struct bc_job *job, u64 hold)
 	if (WARN_ON_ONCE(!bc_writes_ended(job)))
 		return false;
 	/* What a mirrored write or flush that failed left behind may show only now. */
-	if (!has_all(job) || !bc_mirror_is_idle(job))
+	if (!bc_reverse_has_all(job) || !bc_mirror_is_idle(job))
 		return false;
 	/*
 	 * I6: no copy is in flight, and none has ended since the flush: while the outcome was

@@ -448,8 +448,8 @@ static inline bool bc_guest_is_busy(const struct bc_job *job)
 }
 
 /*
- * Make the regions of a guest write dirty. If it was @acknowledged, or may be, the destination lacks
- * what the guest relies on. Context: any.
+ * Make the regions of a guest write dirty. If it was @acknowledged, or may be, the destination
+ * lacks what the guest relies on. Context: any.
  */
 void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors, bool acknowledged);
 
@@ -614,6 +614,12 @@ void bc_reverse(struct bc_job *job);
 
 /* May it go on without the source? Context: job->lock held. Return: 0 or -errno. */
 int bc_reverse_check_failed(struct bc_job *job, bool lossy);
+
+/*
+ * Does the destination have all that it needs for a flip? Without the source that is less. Context:
+ * job->lock held, no write and no copy in flight.
+ */
+bool bc_reverse_has_all(struct bc_job *job);
 
 /* Bytes of regions with acknowledged writes that the destination lacks. Context: any. */
 u64 bc_source_only_bytes(const struct bc_job *job);

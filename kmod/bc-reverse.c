@@ -2,17 +2,22 @@
 /*
  * The way back: "complete <ms> reverse" and "complete <ms> source-failed".
  *
- * A flip happens when the legs are equal, with writes held. Instead of leaving the old source behind
- * the job may then exchange its legs and go on: what was the destination is the source and the truth,
- * and what was the source is kept equal to it. All else that flips waits for no more than this does.
- * Writes are mirrored from the first one on that is released, so there is no moment in which a write
- * reaches the new truth only, but for what write-blocking mode itself lets pass: see bc-mirror.h.
+ * A flip happens when the legs are equal, with writes held. Instead of leaving the old source
+ * behind the job may then exchange its legs and go on: what was the destination is the source and
+ * the truth, and what was the source is kept equal to it. All else that flips waits for no more
+ * than this does. Writes are mirrored from the first one on that is released, so there is no moment
+ * in which a write reaches the new truth only, but for what write-blocking mode itself lets pass:
+ * see bc-mirror.h.
  *
- * When the new truth fails, it cannot be read, and what is dirty can not be copied. The old one will
- * do all the same, if it has each write that was acknowledged. "source_only" tells: a region is set
- * there, and dirty, when a write that ended well at the source has not reached the destination, or
- * only may have. It is cleared with the dirty bit. A region that is dirty only because writes failed
- * at the source is not set: nobody was promised anything, and before or after are both right.
+ * It is READY without a flush of its new destination (I5): that has had all flushes of the guest,
+ * and owes it nothing else.
+ *
+ * When the new truth fails, it cannot be read, and what is dirty can not be copied. The old one
+ * will do all the same, if it has each write that was acknowledged. "source_only" tells: a region
+ * is set there, and dirty, when a write that ended well at the source has not reached the
+ * destination, or only may have. It is cleared with the dirty bit. A region that is dirty only
+ * because writes failed at the source is not set: nobody was promised anything, and before or after
+ * are both right.
  */
 #include "bc-job.h"
 #include "compat.h"
@@ -30,8 +35,7 @@ int bc_reverse_prepare(struct bc_job *job)
 	int r;
 
 	if (job->meta) {
-		DMWARN("%s: cannot reverse a job with metadata: that would not know which leg is "
-		       "the truth", job->name);
+		DMWARN("%s: cannot reverse a job with metadata", job->name);
 		return -EINVAL;
 	}
 	if (!(dm_table_get_mode(job->ti->table) & BLK_OPEN_WRITE) ||
@@ -48,6 +52,15 @@ int bc_reverse_prepare(struct bc_job *job)
 	mutex_unlock(&job->lock);
 	bc_bitmap_exit(&source_only);
 	return 0;
+}
+
+bool bc_reverse_has_all(struct bc_job *job)
+{
+	const struct bc_how *how = &job->completion.how;
+
+	if (!how->source_failed)
+		return !bc_bitmap_count(&job->dirty);
+	return how->lossy || !bc_bitmap_count(&job->source_only);
 }
 
 void bc_reverse(struct bc_job *job)
@@ -77,8 +90,8 @@ int bc_reverse_check_failed(struct bc_job *job, bool lossy)
 		return -EINVAL;
 	}
 	if (!lossy && bc_bitmap_count(&job->source_only)) {
-		DMWARN("%s: cannot do without the source: the destination lacks acknowledged writes in %llu bytes",
-		       job->name, (unsigned long long)bc_source_only_bytes(job));
+		DMWARN("%s: cannot do without the source: %llu bytes are only there", job->name,
+		       (unsigned long long)bc_source_only_bytes(job));
 		return -EBUSY;
 	}
 	return 0;

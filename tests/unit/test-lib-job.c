@@ -19,7 +19,7 @@ struct said {
 	const char *state;
 	bool ready, paused, gone;
 	const char *io_status, *error;
-	unsigned int blackout_us;
+	unsigned int blackout_us, reversals, source_only;
 };
 
 static const struct said *script;
@@ -33,14 +33,15 @@ static struct bcl_job next_job(void)
 	char line[1024];
 
 	snprintf(line, sizeof(line),
-		 "1 %s %d/2048 128 27 ready %d paused %d copy_mode auto mirroring 1 "
+		 "1 %s %d/2048 128 29 ready %d paused %d copy_mode auto mirroring 1 "
 		 "actively_synced 0 mirrored_bytes 4096 write_timeout 1000 late_writes 2 timeouts 3 "
 		 "dirty_bytes 65536 inflight_bytes 0 copied_bytes 5 dirtied_bytes 6 zeroed_bytes 7 "
 		 "rate 8 bandwidth 0 buf_size 1048576 on_source_error stop on_target_error enospc "
 		 "io_status %s source_errors 0 target_errors 1 error %s blackout_us %u held 0 "
-		 "event error events 9",
+		 "event error events 9 reversals %u source_only_bytes %u",
 		 s->state, s->ready ? 2048 : 1024, s->ready, s->paused,
-		 s->io_status ? s->io_status : "ok", s->error ? s->error : "-", s->blackout_us);
+		 s->io_status ? s->io_status : "ok", s->error ? s->error : "-", s->blackout_us,
+		 s->reversals, s->source_only);
 	ck_assert_int_eq(bcl_status_parse(line, &j.status), 0);
 	ck_assert_int_eq(bcl_args_parse("8:0 0 8:16 0 128", &j.args), 0);
 	return j;
@@ -341,6 +342,68 @@ START_TEST(pivots)
 	ck_assert_str_eq(sent, "complete 500");
 	ck_assert_uint_eq(ended_on_destination, 1);
 	ck_assert_uint_eq(ended_on_source, 0);
+	blockcopy_free(bc);
+}
+END_TEST
+
+/* The state says nothing of it. And once more it is not turned back. */
+START_TEST(keeps_source)
+{
+	struct said lines[] = { ready, { "completing", .ready = true },
+				{ "ready", .ready = true, .blackout_us = 99, .reversals = 1 } };
+	struct said failed[] = { ready, { "completing", .ready = true },
+				 { "ready", .ready = true, .error = "blackout-budget-spent" } };
+	struct blockcopy *bc = PLAY(lines);
+	uint64_t us = 0;
+
+	for (int i = 0; i < 2; i++) {
+		*sent = '\0';
+		ck_assert_int_eq(blockcopy_pivot_keep_source(bc, "vm1", 500, &us), 0);
+		ck_assert_uint_eq(us, 99);
+		ck_assert_str_eq(sent, i ? "" : "complete 500 reverse");
+	}
+	ck_assert_uint_eq(ended_on_destination + ended_on_source, 0);
+	blockcopy_free(bc);
+
+	bc = PLAY(failed);
+	ck_assert_int_eq(blockcopy_pivot_keep_source(bc, "vm1", 500, &us), -EAGAIN);
+	ck_assert_ptr_nonnull(strstr(blockcopy_error_message(bc), "no pivot: blackout-budget-spent"));
+	blockcopy_free(bc);
+}
+END_TEST
+
+START_TEST(source_failed)
+{
+	struct said lines[] = { { "copying", .io_status = "failed", .reversals = 1 },
+				{ "completing", .reversals = 1 },
+				{ "pivoted", .ready = true, .reversals = 1 } };
+	struct said lacks[] = { { "failed", .reversals = 1, .source_only = 131072 },
+				{ "pivoted", .ready = true, .reversals = 1 } };
+	struct blockcopy *bc = PLAY(lines);
+	uint64_t us;
+
+	ck_assert_int_eq(blockcopy_pivot_source_failed(bc, "vm1", 500, &us), 0);
+	ck_assert_str_eq(sent, "complete 500 source-failed");
+	ck_assert_uint_eq(ended_on_destination, 1);
+	blockcopy_free(bc);
+
+	/* A job like any has no way back. */
+	bc = play(&ready, 1);
+	ck_assert_int_lt(blockcopy_pivot_source_failed(bc, "vm1", 500, &us), 0);
+	ck_assert_int_eq(blockcopy_error(bc), BLOCKCOPY_WRONG_STATE);
+	blockcopy_free(bc);
+
+	bc = play(lacks, 1);
+	ck_assert_int_lt(blockcopy_pivot_source_failed(bc, "vm1", 500, &us), 0);
+	ck_assert_int_eq(blockcopy_error(bc), BLOCKCOPY_REFUSED);
+	ck_assert_ptr_nonnull(strstr(blockcopy_error_message(bc), "131072 bytes"));
+	ck_assert_str_eq(sent, "");
+	blockcopy_free(bc);
+
+	bc = PLAY(lacks);
+	blockcopy_set_force(bc, true);
+	ck_assert_int_eq(blockcopy_pivot_source_failed(bc, "vm1", 500, &us), 0);
+	ck_assert_str_eq(sent, "complete 500 source-failed lossy");
 	blockcopy_free(bc);
 }
 END_TEST
@@ -669,6 +732,8 @@ int main(void)
 	tcase_add_test(t, wait_paused_timeout);
 	tcase_add_test(t, wait_failed);
 	tcase_add_test(t, pivots);
+	tcase_add_test(t, keeps_source);
+	tcase_add_test(t, source_failed);
 	tcase_add_test(t, finishes);
 	tcase_add_test(t, no_pivot);
 	tcase_add_test(t, not_ready);

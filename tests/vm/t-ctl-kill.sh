@@ -32,9 +32,9 @@ esac
 today=$((EPOCHSECONDS / 86400))
 step=${BLOCKCOPY_KILL_STEP:-$step} random=${BLOCKCOPY_KILL_RANDOM:-$random} rate=${BLOCKCOPY_KILL_RATE:-$rate}
 offset=$((${BLOCKCOPY_KILL_OFFSET:-$today} % step)) seed=${BLOCKCOPY_KILL_SEED:-$today}
-commands=(start start-pivot pivot finish abort abort-async)
+commands=(start start-pivot pivot keep back finish abort abort-async)
 # The other commands have most of what they do in common with these.
-runs=(start:two pivot:two finish:two abort:one)
+runs=(start:two pivot:two back:two finish:two abort:one)
 [ -z "${BLOCKCOPY_KILL_RUNS:-}" ] || read -ra runs <<< "$BLOCKCOPY_KILL_RUNS"
 [ "${runs[*]}" != all ] || runs=("${commands[@]/%/:two}" "${commands[@]/%/:one}")
 mib=4
@@ -64,6 +64,8 @@ command_is() {
 	start) line="start $vm $dst --force" legal="source job" ;;
 	start-pivot) line="start $vm $dst --force --wait --pivot --max-blackout 10000" legal="source job destination" ;;
 	pivot) line="pivot $vm --max-blackout 10000" legal="job destination" ;;
+	keep) line="pivot $vm --keep-source --max-blackout 10000" legal="job way-back" ;;
+	back) line="pivot $vm --max-blackout 10000" legal="way-back source" ;;
 	finish) line="finish $vm --max-blackout 10000" legal="job source" ;;
 	abort) line="abort $vm" legal="job source" ;;
 	abort-async) line="abort $vm --async" legal="job source" ;;
@@ -74,7 +76,8 @@ command_is() {
 
 before_it() {
 	case $command in
-	pivot | finish) blockcopy start "$vm" "$dst" --force --wait > /dev/null ;;
+	pivot | keep | finish) blockcopy start "$vm" "$dst" --force --wait > /dev/null ;;
+	back) blockcopy start "$vm" "$dst" --force --pivot --keep-source --max-blackout 10000 > /dev/null ;;
 	# One that copies still, every second time.
 	abort*) blockcopy start "$vm" "$dst" --force ${odd:+--wait} > /dev/null ;;
 	esac
@@ -104,7 +107,8 @@ node_gone() {
 	[ ! -e "/dev/mapper/$vm-blockcopy" ] && [ ! -L "/dev/mapper/$vm-blockcopy" ]
 }
 
-# in_order: nothing is left but what the table needs; that is $now: source, job or destination.
+# in_order: nothing is left but what the table needs; that is $now: source, job, way-back (a job from the destination) or
+# destination.
 in_order() {
 	local table name rest helper=''
 	table=$(dmsetup table "$vm")
@@ -113,6 +117,7 @@ in_order() {
 	"$after") now=destination ;;
 	*" blockcopy "*)
 		now=job
+		[[ $table != *" blockcopy $dst_no "* ]] || now=way-back
 		[[ $(job_state "$vm") == @(copying|ready) ]] || fail "a job that is $(job_state "$vm")"
 		;;
 	*) fail "table: $table" ;;
@@ -123,7 +128,7 @@ in_order() {
 		"$vm-blockcopy") helper=$rest ;;
 		esac
 	done < <(look)
-	if [ "$now $kind" = "job two" ]; then
+	if [[ "$now $kind" == @(job|way-back)" two" ]]; then
 		[[ $helper == *:L--w:1 ]] || fail "helper: '$helper'"
 	else
 		expect "helper" "$helper" ""
@@ -166,6 +171,11 @@ after_it() {
 		blockcopy wait "$vm" > /dev/null
 		blockcopy pivot "$vm" --max-blackout 10000 > /dev/null
 		now=destination
+		;;
+	keep:* | back:way-back)
+		blockcopy wait "$vm" > /dev/null
+		[ "$now" = way-back ] || blockcopy pivot "$vm" --keep-source --max-blackout 10000 > /dev/null
+		blockcopy pivot "$vm" --max-blackout 10000 > /dev/null
 		;;
 	finish:job) blockcopy finish "$vm" --max-blackout 10000 > /dev/null ;;
 	esac

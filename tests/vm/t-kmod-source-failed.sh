@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: complete source-failed: a reversed job whose source is gone goes on at its destination, if that has every acknowledged write
 # kernels: 6.1 6.12 uml uml-debug
-# check: 6.12 uml-debug
+# check: uml
 # tier: core
 # timeout: 600
 #
