@@ -181,9 +181,9 @@ struct bc_piece {
 	struct bc_copier *copier;
 	struct bc_copy *copy;
 	struct page *chunks;		/* stack, as in bc_pool */
-	sector_t start;			/* of the part that is on its way: all of it, but for holes */
+	sector_t start;			/* of the part that is on its way: all, but for holes */
 	unsigned int sectors;
-	sector_t end;
+	sector_t end;			/* of all */
 	unsigned int whole;		/* sectors that it was issued with */
 	enum { BC_PIECE_READ, BC_PIECE_WRITE, BC_PIECE_ZERO } stage;
 	blk_status_t status;

@@ -3,8 +3,8 @@
  * Pieces of copies: one read and one write, up to 1 MiB. Between the two the buffer is looked at.
  *
  * Where the source cannot be read (policy "ignore", and a copy of one region) a piece goes on in
- * parts: half as much after each failure, twice as much after each success, down to a logical block,
- * which is a hole then.
+ * parts: half as much after each failure, twice as much after each success, down to a logical
+ * block, which is a hole then.
  */
 #include <linux/mm.h>
 #include <linux/string.h>

@@ -126,7 +126,7 @@ refuses 3 "no such" blockcopy map nosuch
 check "pages of an answer"
 pages='' next=0
 while [ "$next" -lt "$len" ]; do
-	mapfile -t page < <(msg "$disk" map $next 2)
+	mapfile -t page < <(msg "$disk" map "$next" 2)
 	[ ${#page[@]} -le 3 ] || fail "more lines than asked for: ${page[*]}"
 	next=${page[-1]}
 	unset 'page[-1]'
