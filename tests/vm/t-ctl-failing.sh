@@ -1,6 +1,6 @@
 #!/bin/bash
 # description: a source that fails: all the rest is copied, what is missing is listed, no pivot before it is mended; blockcopy map
-# kernels: 6.12 uml uml-debug
+# kernels: uml uml-debug
 # check: uml
 # tier: full
 # timeout: 240
