@@ -24,8 +24,8 @@ static inline void bc_account(u64 *counter, u64 value)
 void bc_copier_copied(struct bc_copier *c, u64 bytes);
 
 /*
- * An error may be retried: not at once, and ever more slowly with @slower; of a run the good regions
- * first.
+ * An error may be retried: not at once, and ever more slowly with @slower; of a run the good
+ * regions first.
  */
 void bc_copier_back_off(struct bc_copier *c, bool slower);
 
@@ -48,8 +48,8 @@ void bc_copy_end_if_over(struct bc_copier *c, struct bc_copy *copy);
 void bc_copy_cut(struct bc_copier *c);
 
 /*
- * Is nothing dirty but holes whose time has not come? Return: that time in *@ret_due, ns. Nothing is
- * in flight.
+ * Is nothing dirty but holes whose time has not come? Return: that time in *@ret_due, ns. Nothing
+ * is in flight.
  */
 bool bc_copy_rests(struct bc_copier *c, u64 *ret_due);
 

@@ -198,7 +198,8 @@ static bool find_taken(struct bc_copier *c, unsigned long region, unsigned long 
 	return true;
 }
 
-static bool find_hole(struct bc_copier *c, unsigned long region, unsigned long nr, struct bc_hole *ret)
+static bool find_hole(struct bc_copier *c, unsigned long region, unsigned long nr,
+		      struct bc_hole *ret)
 {
 	unsigned int shift = bc_copier_job(c)->region_shift;
 

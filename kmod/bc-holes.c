@@ -162,8 +162,8 @@ void bc_holes_settle(struct bc_job *job, unsigned long region, bool failed)
 		return;
 	spin_lock_irq(&h->lock);
 	/*
-	 * The bit was clear when the copy began. Who has set it since may have found no hole yet; who
-	 * sets it from now on comes to bc_holes_spoil() when we are done.
+	 * The bit was clear when the copy began. Who has set it since may have found no hole yet;
+	 * who sets it from now on comes to bc_holes_spoil() when we are done.
 	 */
 	set_stale(h, (u64)region << job->region_shift, (u64)(region + 1) << job->region_shift,
 		  failed || bc_bitmap_run(&job->dirty, region, 1));

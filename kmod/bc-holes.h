@@ -2,9 +2,10 @@
 /*
  * Holes: what the copier could not read at the source, in sectors (policy "ignore").
  *
- * A region with a hole stays dirty; what can be read of it is copied all the same. A hole is "stale"
- * when the guest has written to its region since that was copied last: then more than the hole may
- * differ, and the hole may have healed. The others are tried again ever more slowly, one at a time.
+ * A region with a hole stays dirty; what can be read of it is copied all the same. A hole is
+ * "stale" when the guest has written to its region since that was copied last: then more than the
+ * hole may differ, and the hole may have healed. The others are tried again ever more slowly, one
+ * at a time.
  *
  * No range crosses the border of a region. There is room for a number of them; a region whose holes
  * have none is dirty like any, and tried again like any.
@@ -26,7 +27,7 @@ struct bc_hole {
 };
 
 struct bc_holes {
-	spinlock_t lock;		/* interrupts too; guards the ranges, and what counts them */
+	spinlock_t lock;		/* interrupts too; guards the ranges and their counts */
 	struct bc_hole *ranges;		/* sorted; NULL before the first */
 	unsigned int nr;		/* read without the lock */
 	u64 sectors;			/* shown */
@@ -49,7 +50,7 @@ void bc_holes_remove(struct bc_holes *h, u64 start, unsigned int sectors);
 /* The first hole in @start up to @end, or false. Context: any. */
 bool bc_holes_find(struct bc_holes *h, u64 start, u64 end, struct bc_hole *ret);
 
-/* All that could be read of this region was copied, or not (@failed). Context: the copier's work. */
+/* What could be read of this region was copied, or not (@failed). Context: the copier's work. */
 void bc_holes_settle(struct bc_job *job, unsigned long region, bool failed);
 
 /* These regions may differ in more than their holes. After they were marked. Context: any. */
@@ -63,8 +64,8 @@ void bc_holes_tried(struct bc_holes *h, const struct bc_hole *hole);
 u64 bc_holes_next_due(struct bc_holes *h);
 
 /*
- * Messages "map": what may differ, and what of it could not be read. Context: process. Return: 1, or
- * -EINVAL.
+ * Messages "map": what may differ, and what of it could not be read. Context: process. Return: 1,
+ * or -EINVAL.
  */
 int bc_map(struct bc_job *job, unsigned int argc, char **argv, char *result, unsigned int maxlen);
 

@@ -187,9 +187,9 @@ struct bc_piece {
 	struct bc_copier *copier;
 	struct bc_copy *copy;
 	struct page *chunks;		/* stack, as in bc_pool */
-	sector_t start;			/* of the part that is on its way: all of it, but for holes */
+	sector_t start;			/* of the part that is on its way: all, but for holes */
 	unsigned int sectors;
-	sector_t end;
+	sector_t end;			/* of all */
 	unsigned int whole;		/* sectors that it was issued with */
 	struct page *there;		/* as "chunks": what the destination has, to compare */
 	unsigned int from;		/* what is being written, in sectors of the part */

@@ -2,8 +2,8 @@
 /*
  * The messages "map": which sectors may differ, and which could not be read.
  *
- * An answer has room for so much; its last line says where to ask on. What is looked at for one line
- * is bounded, and so are the lines: nothing here takes long, however large the device.
+ * An answer has room for so much; its last line says where to ask on. What is looked at for one
+ * line is bounded, and so are the lines: nothing here takes long, however large the device.
  */
 #include "bc-job.h"
 
@@ -99,7 +99,7 @@ static bool find_regions(struct bc_job *job, unsigned long region, unsigned long
 }
 
 /*
- * The next range that differs from @from on, up to *@ret_end; an empty one leads past what does not.
+ * The next range that differs from @from on, to *@ret_end; an empty one leads past what does not.
  *
  * Context: mirrors.lock held. Return: false if there is none.
  */

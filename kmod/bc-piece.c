@@ -4,8 +4,8 @@
  * looked at, and what the destination is known to have, or has when it is compared, is left out.
  *
  * Where the source cannot be read (policy "ignore", and a copy of one region) a piece goes on in
- * parts: half as much after each failure, twice as much after each success, down to a logical block,
- * which is a hole then.
+ * parts: half as much after each failure, twice as much after each success, down to a logical
+ * block, which is a hole then.
  */
 #include <linux/mm.h>
 #include <linux/string.h>

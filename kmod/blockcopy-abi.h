@@ -88,9 +88,9 @@
  *	verify ranges		answers with what differs, as the last one found it: lines of
  *				"<start> <len>", sectors, at most BLOCKCOPY_VERIFY_RANGES
  *
- *	map <start> [<lines>]	answers with what may differ from there on: lines of "<start> <len>",
- *				sectors, no more than asked for, and a last one with the sector to ask
- *				on from, the length of the device when that was all
+ *	map <start> [<lines>]	answers with what may differ from there on: lines of "<start>
+ *				<len>", sectors, no more than asked for, and a last one with the
+ *				sector to ask on from, the length of the device when that was all
  *	map unread <start> [<lines>]
  *				likewise, with what of it the copier could not read at the source
  *

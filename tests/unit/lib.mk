@@ -4,7 +4,7 @@
 lib-cflags := -D_GNU_SOURCE -I$(TOP)/lib -I$(TOP)/kmod
 
 TESTS += test-lib-table test-lib-status test-lib-util test-lib-options test-lib-size \
-	 test-lib-job test-lib-format test-ctl-options test-ctl-background test-ctl-tab test-lib-xml test-lib-rbd
+	 test-lib-job test-lib-format test-ctl-options test-ctl-background test-ctl-tab test-ctl-map test-lib-xml test-lib-rbd
 
 # What the library shares with the kernel.
 test-lib-format-src := tests/unit/test-lib-format.c kmod/bc-format.c
@@ -43,6 +43,9 @@ test-ctl-background-cflags := $(lib-cflags) -I$(TOP)/ctl
 
 test-ctl-tab-src := tests/unit/test-ctl-tab.c ctl/tab.c
 test-ctl-tab-cflags := $(lib-cflags) -I$(TOP)/ctl
+
+test-ctl-map-src := tests/unit/test-ctl-map.c ctl/map.c ctl/size.c
+test-ctl-map-cflags := $(lib-cflags) -I$(TOP)/ctl
 
 test-lib-job-src := tests/unit/test-lib-job.c lib/events.c lib/pivot.c lib/info.c lib/handle.c \
 		    lib/status.c lib/table.c lib/util.c lib/metadata-info.c ctl/json.c ctl/utf8.c

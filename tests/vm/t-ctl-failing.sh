@@ -1,6 +1,6 @@
 #!/bin/bash
 # description: a source that fails: all the rest is copied, what is missing is listed, no pivot before it is mended; blockcopy map
-# kernels: 6.12 uml uml-debug
+# kernels: uml uml-debug
 # check: uml
 # tier: full
 # timeout: 240
@@ -126,7 +126,7 @@ refuses 3 "no such" blockcopy map nosuch
 check "pages of an answer"
 pages='' next=0
 while [ "$next" -lt "$len" ]; do
-	mapfile -t page < <(msg "$disk" map $next 2)
+	mapfile -t page < <(msg "$disk" map "$next" 2)
 	[ ${#page[@]} -le 3 ] || fail "more lines than asked for: ${page[*]}"
 	next=${page[-1]}
 	unset 'page[-1]'

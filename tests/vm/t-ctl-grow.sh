@@ -27,7 +27,6 @@ refuses 3 "no such dm device" blockcopy grow nosuch
 refuses 6 "needed a dm device" blockcopy grow "$a"
 
 check "after the pivot: all of it, under a guest, and the content stays"
-content=$(sum "$dev")
 blockcopy pivot "$disk" > /dev/null
 expect "size" "$(bytes "$dev")" $((16 << 20))
 GUEST_RANGE="$((4 << 20)) $((4 << 20))" guest_on guest "$disk" -p 500

@@ -93,8 +93,8 @@ once=$(($(sectors_of "$src" read) - reads))
 blockcopy start "$below" "$two" --blockdev --force --detect-zeroes off --wait > /dev/null
 twice=$(($(sectors_of "$src" read) - reads))
 echo "  $((once / 2)) KiB read for one, $((twice / 2)) KiB for two, of $((65536 / 2))"
-[ $once -ge 65536 ] && [ $once -lt $((65536 + 8192)) ] || fail "read for one: $once sectors"
-[ $twice -ge $((2 * 65536)) ] && [ $twice -lt $((2 * 65536 + 16384)) ] || fail "read for two: $twice sectors"
+((once >= 65536 && once < 65536 + 8192)) || fail "read for one: $once sectors"
+((twice >= 2 * 65536 && twice < 2 * 65536 + 16384)) || fail "read for two: $twice sectors"
 expect "written to the second" $(($(sectors_of "$two" written) - writes)) 65536
 
 check "pivot of the upper one, and of the lower one, which nobody writes to any more"
