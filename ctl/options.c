@@ -17,7 +17,7 @@ enum kind { FLAG, TEXT, NOOP };
 
 #define ON(command) (1ULL << CMD_##command)
 #define ALSO(command) (ON(command) << 32)
-static_assert(CMD_MAX <= 32);
+static_assert(CMD_MAX <= 32, "ON() and ALSO() have 32 bits each");
 
 enum option_id {
 #define OPTION(id, name, kind, commands, value, help, text) OPT_##id,

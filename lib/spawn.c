@@ -10,8 +10,6 @@
 
 #include "spawn.h"
 
-extern char **environ;
-
 /* sd_listen_fds(3): descriptors from this one on. */
 #define LISTEN_FD 3
 

@@ -54,9 +54,11 @@ static const struct setting_def {
 };
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof(*(a)))
+/* NOLINTBEGIN(bugprone-macro-parentheses): it declares "o" */
 #define for_each_option(o, command)						\
 	for (const struct option_def *o = options; o < options + ELEMENTSOF(options); o++)	\
 		if (o->help && o->commands & (1ULL << (command)))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* version and help are told in the page of all. */
 static bool has_page(int command)

@@ -132,7 +132,7 @@ static int check_stack(struct blockcopy *bc, const struct bcl_destination *d,
 		       const struct bcl_dm_info *source, uint64_t len)
 {
 	_cleanup_(bcl_devs_done) struct bcl_devs stack = {}, parts = {};
-	dev_t whole;
+	dev_t whole = 0;
 	int r;
 
 	if (d->dev == source->dev)
@@ -229,7 +229,7 @@ static int check_use_of(struct blockcopy *bc, const struct bcl_destination *d, d
 static int check_use(struct blockcopy *bc, const struct bcl_destination *d)
 {
 	_cleanup_(bcl_devs_done) struct bcl_devs parts = {};
-	dev_t whole;
+	dev_t whole = 0;
 	int r;
 
 	r = check_use_of(bc, d, d->dev, "it ");

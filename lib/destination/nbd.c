@@ -194,7 +194,7 @@ int bcl_nbd_reconnect(struct blockcopy *bc, dev_t dev)
 	_cleanup_free_ char *uri = bcl_nbd_name(dev), *ours = NULL, *path = NULL;
 	_cleanup_(bcl_nbd_client_done) struct bcl_nbd_client k = {};
 	struct bcl_nbd_export e = {};
-	struct nbd_handle *h;
+	struct nbd_handle *h = NULL;
 	uint64_t sectors;
 	int index, r;
 
@@ -227,7 +227,7 @@ int bcl_nbd_reconnect(struct blockcopy *bc, dev_t dev)
 
 int bcl_nbd_open(struct blockcopy *bc, const char *uri, struct bcl_nbd *n)
 {
-	struct nbd_handle *h;
+	struct nbd_handle *h = NULL;
 	int r = bcl_nbd_take_over(bc, uri, n);
 
 	if (r != 0)

@@ -337,7 +337,7 @@ static int map(struct bcl_rbd *r, const char *spec, int *ret_number)
 int bcl_rbd_open(struct blockcopy *bc, const char *spec, const struct bcl_file_wanted *want,
 		 struct bcl_rbd *r)
 {
-	int n, twin, ret = bcl_rbd_name_parse(bc, spec, &r->name);
+	int n = -1, twin, ret = bcl_rbd_name_parse(bc, spec, &r->name);
 
 	if (ret < 0)
 		return ret;

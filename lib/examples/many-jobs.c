@@ -48,8 +48,8 @@ static int end(struct blockcopy *bc, int job, const char *name)
 static int copy(struct blockcopy *bc, int job)
 {
 	const char *name = devices[2 * job], *destination = devices[2 * job + 1];
-	struct blockcopy_options *o;
-	struct blockcopy_info *i;
+	struct blockcopy_options *o = NULL;
+	struct blockcopy_info *i = NULL;
 	int r;
 
 	if (blockcopy_options_new(&o) < 0)

@@ -6,6 +6,8 @@
 # timeout: 300
 # shellcheck source=ctl.sh disable=SC2154
 . "$BLOCKCOPY_CHECKOUT/tests/vm/ctl.sh"
+# shellcheck source=examples.sh
+. "$BLOCKCOPY_CHECKOUT/tests/vm/examples.sh"
 
 pages=$BLOCKCOPY_CHECKOUT/ctl/man/obj
 null_disk sdb 16
@@ -20,12 +22,9 @@ printf 'vm2 %s\n' "$sde" > /etc/blockcopytab
 # Where node_exporter has it.
 mkdir -p /var/lib/prometheus/node-exporter
 
-# from PAGE: the commands of its examples, with our devices.
-from() {
-	sed -n '/^\.SH EXAMPLES/,/^\.SH SEE/{s/^# //p}' "$1" | ours
-}
+# ours: with our devices.
 ours() {
-	sed "s,\\\\-,-,g;s,\\\\e,\\\\,g;s,/dev/sdb\b,$sdb,g;s,/dev/sdc\b,$sdc,g;s,/dev/sdd1\b,$sdd1,g;s,/dev/sde\b,$sde,g;s,/dev/sdf\b,$sdf,g"
+	sed "s,/dev/sdb\\b,$sdb,g;s,/dev/sdc\\b,$sdc,g;s,/dev/sdd1\\b,$sdd1,g;s,/dev/sde\\b,$sde,g;s,/dev/sdf\\b,$sdf,g"
 }
 # again: vm1 is where it was, without a job.
 again() {
@@ -48,7 +47,7 @@ run() {
 while read -r page; do
 	name=$(basename "$page")
 	check "$name"
-	from "$page" | run "$name"
+	examples_of_page "$page" | ours | run "$name"
 	again
 done < <(find "$pages" -name 'blockcopy*.8' -o -name dm-blockcopy.7 | sort)
 
@@ -58,27 +57,19 @@ expect "lines" "$(blockcopy boot list --tab "$case_dir/tab" | cut -f 1 | xargs)"
 expect "options" "$(blockcopy boot list --tab "$case_dir/tab" | head -n 1 | cut -f 5)" "bandwidth=100M"
 
 check "dm-blockcopy.rst"
-sed -n '/^Examples$/,/^Known limits$/s/^\t//p' "$BLOCKCOPY_CHECKOUT/kmod/dm-blockcopy.rst" | ours | run dm-blockcopy.rst
+examples_of_target | ours | run dm-blockcopy.rst
 expect "table" "$(dmsetup table vm1)" "0 $size linear $(devno "$sdc") 0"
 again
 
-# of_readme FROM TO: the commands between two lines of the README that begin so; what it tells of a crash is a table that is lost.
-of_readme() {
-	sed -n "/^$1/,/^$2/{s/^    //p}" "$BLOCKCOPY_CHECKOUT/README.md" | sed -n '/^\(blockcopy\|#\) /p' | ours |
-		sed "s,^# .*the machine goes down.*,dmsetup load vm1 --table '0 $size linear $sdb 0' \&\& dmsetup resume vm1,"
-}
-while IFS='|' read -r begin end; do
+# What the README tells of a crash is a table that is lost.
+while IFS='|' read -r begin end before; do
 	check "README, from \"$begin\""
-	of_readme "$begin" "$end" | run README.md
+	{
+		[ -z "$before" ] || echo "$before"
+		examples_of_range "$begin" "$end"
+	} | ours | sed "s,^# .*the machine goes down.*,dmsetup load vm1 --table '0 $size linear $sdb 0' \&\& dmsetup resume vm1," | run README.md
 	again
-done << 'X'
-## Using it|or in one line
-### Where do they differ|### From a failing disk
-### From a failing disk|Everything that
-### Going back|`--keep-source` turns
-## After a crash|The second `start`
-A finished copy can be refreshed|`abort --keep-tracking`
-X
+done < <(examples_ranges)
 sed -n '/^### At boot/,/^### To\|^## /s/^    \(vm[12] .*\)/\1/p' "$BLOCKCOPY_CHECKOUT/README.md" > "$case_dir/tab"
 expect "lines" "$(blockcopy boot list --tab "$case_dir/tab" | cut -f 1 | xargs)" "vm1 vm2"
 
