@@ -63,6 +63,8 @@ static int check_keep(struct blockcopy *bc, const struct bcl_job *j)
 /* The job goes on, the other way round. */
 static int end_keep(struct blockcopy *bc, struct bcl_job *j)
 {
+	(void)bc;
+	(void)j;
 	return 0;
 }
 
