@@ -12,7 +12,7 @@
 . "$BLOCKCOPY_CHECKOUT/tests/vm/soak.sh"
 
 case $BLOCKCOPY_KERNEL in
-uml) n=40 rate=8000000 ;;
+uml) n=20 rate=4000000 ;;
 *) n=6 rate=1000000 ;;
 esac
 n=${BLOCKCOPY_REVERSALS:-$n}
