@@ -361,12 +361,13 @@ void bc_piece_advance(struct bc_copier *c, struct bc_piece *piece)
 {
 	switch (piece->stage) {
 	case BC_PIECE_READ:
-		if (piece->status && goes_in_parts(c, piece))
-			part_unread(c, piece);
-		else if (piece->status)
-			break;
-		else
+		if (!piece->status) {
 			piece_was_read(c, piece);
+			return;
+		}
+		if (!goes_in_parts(c, piece))
+			break;
+		part_unread(c, piece);
 		return;
 	case BC_PIECE_COMPARE:
 		/* What cannot be read is written. */

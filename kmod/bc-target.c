@@ -172,8 +172,9 @@ static int message_complete(struct bc_job *job, bool pivot, unsigned int argc, c
 	struct bc_how how = { .pivot = pivot };
 
 	if (!parse_how(&how, argc - 1, argv + 1)) {
-		DMWARN("%s: %s: need [unrecorded] [group <id> <count>], reverse or source-failed after the milliseconds",
-		       dm_device_name(job->md), pivot ? "complete" : "finish");
+		DMWARN("%s: %s: after the milliseconds: need nothing, %s[unrecorded] [group <id> <count>]",
+		       dm_device_name(job->md), pivot ? "complete" : "finish",
+		       pivot ? "reverse, source-failed [lossy] or " : "");
 		return -EINVAL;
 	}
 	if (kstrtouint(argv[0], 10, &how.ms) || how.ms < BLOCKCOPY_HOLD_MS_MIN ||

@@ -91,7 +91,7 @@ int blockcopy_grow(struct blockcopy *bc, const char *name, uint64_t *ret_len)
 	_cleanup_free_ char *params = NULL;
 	_cleanup_close_ int lock = -1;
 	struct bcl_dm_info dev;
-	uint64_t offset, len = 0;
+	uint64_t offset = 0, len = 0;
 	dev_t below;
 	int r;
 

@@ -82,7 +82,7 @@ static int find_below(struct blockcopy *bc, const struct bcl_job *j, struct bloc
 
 static int info_with_below(struct blockcopy *bc, const struct bcl_job *j, struct blockcopy_info **ret_info)
 {
-	struct blockcopy_info *i;
+	struct blockcopy_info *i = NULL;
 	int r = bcl_info_from_job(bc, j, &i);
 
 	if (r < 0)

@@ -29,7 +29,7 @@ int bcl_ranges_add(struct bcl_ranges *r, uint64_t offset, uint64_t length)
 		last->length += length;
 		return 0;
 	}
-	if (r->n == r->room) {
+	if (!r->v || r->n == r->room) {
 		room = r->room ? r->room * 2 : 64;
 		v = reallocarray(r->v, room, sizeof(*v));
 		if (!v)

@@ -72,7 +72,7 @@ static int read_pool(struct blockcopy *bc, dev_t dev, struct pool *p)
 		r = bcl_dm_table(bc, p->dev.name, false, &t);
 	if (r < 0)
 		return r;
-	if (bcl_table_is_one(t, "thin-pool") && bcl_words_split(t->lines[0].params, &w) < 0)
+	if (t && bcl_table_is_one(t, "thin-pool") && bcl_words_split(t->lines[0].params, &w) < 0)
 		return bcl_oom(bc);
 	if (w.n < 3 || bcl_parse_devno(w.word[0], &metadata) < 0 ||
 	    bcl_parse_u64(w.word[2], &p->block) < 0 || !p->block)
@@ -173,7 +173,7 @@ static int run_of(xmlTextReader *reader, uint64_t *begin, uint64_t *n)
 /* What the tool says. Return: 0, -ENOMEM, -EINVAL. */
 static int read_runs(int fd, const struct pool *p, const struct bcl_thin *thin, struct bcl_ranges *to)
 {
-	uint64_t unit = p->block * 512, block = 0, begin, n;
+	uint64_t unit = p->block * 512, block = 0, begin = 0, n = 0;
 	xmlTextReader *reader;
 	int r, more = -1;
 
