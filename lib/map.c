@@ -2,34 +2,10 @@
 /* Where the legs of a job may differ: the kernel tells it page by page, see kmod/bc-map.c. */
 #include <inttypes.h>
 
-#include "internal.h"
-
-struct list {
-	struct blockcopy_range *ranges;
-	size_t n, room;
-};
-
-static int add(struct list *l, uint64_t offset, uint64_t length)
-{
-	if (l->n && l->ranges[l->n - 1].offset + l->ranges[l->n - 1].length == offset) {
-		l->ranges[l->n - 1].length += length;
-		return 0;
-	}
-	if (l->n == l->room) {
-		size_t room = l->room ? 2 * l->room : 64;
-		struct blockcopy_range *ranges = reallocarray(l->ranges, room, sizeof(*ranges));
-
-		if (!ranges)
-			return -ENOMEM;
-		l->ranges = ranges;
-		l->room = room;
-	}
-	l->ranges[l->n++] = (struct blockcopy_range) { offset, length };
-	return 0;
-}
+#include "less.h"
 
 /* Lines of "<start> <len>", and the sector to ask on from. */
-static int parse_page(char *text, uint64_t *next, struct list *l)
+static int parse_page(char *text, uint64_t *next, struct bcl_ranges *l)
 {
 	_cleanup_(bcl_words_done) struct bcl_words w = {};
 	uint64_t from = *next;
@@ -49,7 +25,7 @@ static int parse_page(char *text, uint64_t *next, struct list *l)
 		    start < from || !len || len > UINT64_MAX / 512 - start)
 			return -EBADMSG;
 		from = start + len;
-		r = add(l, start * 512, len * 512);
+		r = bcl_ranges_add(l, start * 512, len * 512);
 		if (r < 0)
 			return r;
 	}
@@ -60,7 +36,7 @@ static int parse_page(char *text, uint64_t *next, struct list *l)
 	return 0;
 }
 
-static int read_map(struct blockcopy *bc, const struct bcl_job *j, const char *kind, struct list *l)
+static int read_map(struct blockcopy *bc, const struct bcl_job *j, const char *kind, struct bcl_ranges *l)
 {
 	uint64_t next = 0;
 	int r;
@@ -92,7 +68,7 @@ int blockcopy_map(struct blockcopy *bc, const char *name, enum blockcopy_map_kin
 		  struct blockcopy_range **ret_ranges, size_t *ret_n)
 {
 	_cleanup_(bcl_job_done) struct bcl_job j = {};
-	struct list l = {};
+	_cleanup_(bcl_ranges_done) struct bcl_ranges l = {};
 	int r;
 
 	bcl_begin(bc);
@@ -100,16 +76,14 @@ int blockcopy_map(struct blockcopy *bc, const char *name, enum blockcopy_map_kin
 	if (r < 0)
 		return r;
 	r = read_map(bc, &j, kind == BLOCKCOPY_MAP_UNREAD ? "unread " : "", &l);
-	if (r < 0) {
-		free(l.ranges);
+	if (r < 0)
 		return r;
-	}
 	/* Never NULL, as there may be nothing. */
-	if (!l.ranges)
-		l.ranges = calloc(1, sizeof(*l.ranges));
-	if (!l.ranges)
+	if (!l.v)
+		l.v = calloc(1, sizeof(*l.v));
+	if (!l.v)
 		return bcl_oom(bc);
-	*ret_ranges = l.ranges;
+	*ret_ranges = TAKE_PTR(l.v);
 	*ret_n = l.n;
 	return 0;
 }

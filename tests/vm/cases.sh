@@ -194,6 +194,16 @@ sectors() {
 	blockdev --getsz "$1"
 }
 
+# moved DEVICE read|written: its sectors so far
+moved() {
+	local counters
+	read -ra counters < "/sys/dev/block/$(devno "$1")/stat"
+	case $2 in
+	read) echo "${counters[2]}" ;;
+	written) echo "${counters[6]}" ;;
+	esac
+}
+
 # devno PATH: "MAJOR:MINOR", as tables print it.
 devno() {
 	local major minor

@@ -74,7 +74,7 @@ check "upgraded with a job: it goes on, and what to do is said"
 null_disk a 16
 null_disk b 16
 blockcopy attach "$a" "$name"
-blockcopy start "$name" "$b" --bandwidth 64K > /dev/null
+blockcopy start "$name" "$b" --bandwidth 4K > /dev/null
 debs "$BLOCKCOPY_SHARED/new" "${packages[@]}"
 dpkg_quiet -i "${files[@]}"
 has_said 'modprobe -r dm-blockcopy'

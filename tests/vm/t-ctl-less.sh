@@ -12,15 +12,6 @@
 needs_target thin-pool
 mib=${BLOCKCOPY_LESS_MIB:-1024}
 
-# moved DEVICE read|written: its sectors so far
-moved() {
-	local counters
-	read -ra counters < "/sys/dev/block/$(devno "$1")/stat"
-	case $2 in
-	read) echo "${counters[2]}" ;;
-	written) echo "${counters[6]}" ;;
-	esac
-}
 # source_of NAME: the source of its job
 source_of() {
 	local words

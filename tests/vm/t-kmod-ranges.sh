@@ -18,15 +18,6 @@ same() {
 	bio write "$src" 0 $total "$1"
 	bio write "$dst" 0 $total "$1"
 }
-# counted DEVICE read|written: its sectors
-counted() {
-	local counters
-	read -ra counters < "/sys/dev/block/$(devno "$1")/stat"
-	case $2 in
-	read) echo "${counters[2]}" ;;
-	written) echo "${counters[6]}" ;;
-	esac
-}
 # differs OFFSET BYTES SEED: in the source only
 differs() {
 	bio write "$src" "$1" "$2" "$3"
@@ -45,8 +36,8 @@ check "what is listed is copied, and nothing else; the source is read there only
 same 1
 differs 4m 64k 2
 differs 20m 1m 3
-read_before=$(counted "$src" read)
-written_before=$(counted "$dst" written)
+read_before=$(moved "$src" read)
+written_before=$(moved "$dst" written)
 start_job "$disk" "$src" "$dst" sync ranges
 expect_status "$disk" listing 1
 expect_status "$disk" dirty_bytes $total
@@ -62,8 +53,8 @@ fails msg "$disk" complete 500 || fail "completed while it is listing"
 fails msg "$disk" verify || fail "verified while it is listing"
 msg "$disk" listed
 wait_ready "$disk"
-expect "sectors read" $(($(counted "$src" read) - read_before)) $((2048 + 128))
-expect "sectors written" $(($(counted "$dst" written) - written_before)) $((2048 + 128))
+expect "sectors read" $(($(moved "$src" read) - read_before)) $((2048 + 128))
+expect "sectors written" $(($(moved "$dst" written) - written_before)) $((2048 + 128))
 compare_legs "$src" "$dst"
 expect_status "$disk" listing 0
 ! has_word ranges || fail "the line is $(dmsetup table "$disk")"
@@ -133,14 +124,14 @@ bio zero "$src" 0 32m
 bio zero "$dst" 0 32m
 differs 4m 12k 12
 differs $((total - 4096)) 4k 13
-read_before=$(counted "$src" read)
-written_before=$(counted "$dst" written)
+read_before=$(moved "$src" read)
+written_before=$(moved "$dst" written)
 start_job "$disk" "$src" "$dst" sync ranges target_is_zero
 msg "$disk" dirty $((4 << 11)) 2048 65528 8
 msg "$disk" listed
 wait_ready "$disk"
-expect "sectors read" $(($(counted "$src" read) - read_before)) $((2048 + 128))
-expect "sectors written" $(($(counted "$dst" written) - written_before)) $((24 + 8))
+expect "sectors read" $(($(moved "$src" read) - read_before)) $((2048 + 128))
+expect "sectors written" $(($(moved "$dst" written) - written_before)) $((24 + 8))
 compare_legs "$src" "$dst"
 bio zero "$dev" 4m 64k
 wait_for 20 status_is "$disk" dirty_bytes 0
@@ -156,11 +147,11 @@ for detect in off unmap; do
 	differs $(((5 << 20) + 4096 * 5)) 8k 23
 	differs $((total - 512)) 512 24
 	bio zero "$src" 9m 64k
-	written_before=$(counted "$dst" written)
+	written_before=$(moved "$dst" written)
 	start_job "$disk" "$src" "$dst" compare detect_zeroes $detect
 	wait_ready "$disk"
 	compare_legs "$src" "$dst"
-	expect "sectors written" $(($(counted "$dst" written) - written_before)) $((8 + 8 + 16 + 8 + 128))
+	expect "sectors written" $(($(moved "$dst" written) - written_before)) $((8 + 8 + 16 + 8 + 128))
 	expect_status "$disk" unwritten_bytes $((total - 168 * 512))
 	has_word compare || fail "the line is $(dmsetup table "$disk")"
 	bio write "$dev" 3m 64k 25
