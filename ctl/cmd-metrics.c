@@ -73,6 +73,9 @@ GET(offset)
 GET(dirty_bytes)
 GET(inflight_bytes)
 GET(intent_bytes)
+GET(unread_bytes)
+GET(source_only_bytes)
+GET(way_back)
 GET(region_size)
 GET(bandwidth)
 GET(buf_size)
@@ -87,6 +90,7 @@ GET(late_writes)
 GET(copied_bytes)
 GET(dirtied_bytes)
 GET(zeroed_bytes)
+GET(unwritten_bytes)
 GET(mirrored_bytes)
 GET(timeouts)
 GET(source_errors)
@@ -107,6 +111,8 @@ static const struct metric {
 	{ "dirty_bytes", "gauge", "What may differ at the destination.", get_dirty_bytes },
 	{ "inflight_bytes", "gauge", "What is being copied.", get_inflight_bytes },
 	{ "intent_bytes", "gauge", "What would be copied after a crash.", get_intent_bytes },
+	{ "unread_bytes", "gauge", "What of the source cannot be read.", get_unread_bytes },
+	{ "source_only_bytes", "gauge", "What the destination may lack of acknowledged writes.", get_source_only_bytes },
 	{ "region_size_bytes", "gauge", "What is tracked and copied as one.", get_region_size },
 	{ "bandwidth_limit_bytes_per_second", "gauge", "Limit of the copier, 0 is none.", get_bandwidth },
 	{ "inflight_limit_bytes", "gauge", "Most that may be in flight.", get_buf_size },
@@ -117,6 +123,7 @@ static const struct metric {
 	{ "suspended", "gauge", "1 if the device is suspended.", get_suspended },
 	{ "mirroring", "gauge", "1 if guest writes go to both devices.", get_mirroring },
 	{ "actively_synced", "gauge", "1 if each acknowledged write is in both places.", get_actively_synced },
+	{ "way_back", "gauge", "1 if it copies back to where the device came from.", get_way_back },
 	{ "io_failed", "gauge", "1 while failed, paused or backing off by an error.", io_failed },
 	{ "destination_gone", "gauge", "1 if the destination was taken away.", get_destination_gone },
 	{ "metadata_failed", "gauge", "1 if it goes on without; absent without metadata.", metadata_failed },
@@ -131,6 +138,7 @@ static const struct metric {
 	{ "copied_bytes_total", "counter", "What was copied, some twice.", get_copied_bytes },
 	{ "dirtied_bytes_total", "counter", "What guest writes made dirty.", get_dirtied_bytes },
 	{ "zeroed_bytes_total", "counter", "What was copied as zeroes.", get_zeroed_bytes },
+	{ "unwritten_bytes_total", "counter", "What was compared, and equal already.", get_unwritten_bytes },
 	{ "mirrored_bytes_total", "counter", "Guest writes that went to both devices.", get_mirrored_bytes },
 	{ "write_timeouts_total", "counter", "Writes the destination did not answer in time.", get_timeouts },
 	{ "source_errors_total", "counter", "Requests that failed at the source.", get_source_errors },
