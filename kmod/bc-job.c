@@ -357,15 +357,9 @@ static int open_leg(struct dm_target *ti, struct bc_leg *leg, char **argv, blk_m
 	return r;
 }
 
-/* The table's own go with it; see bc-reap.c. */
-static int keep_open(struct bc_leg *leg)
+struct file *bc_leg_open(const struct bc_leg *leg)
 {
-	struct file *file = bdev_file_open_by_dev(leg->bdev->bd_dev, BLK_OPEN_READ, NULL, NULL);
-
-	if (IS_ERR(file))
-		return PTR_ERR(file);
-	leg->file = file;
-	return 0;
+	return bdev_file_open_by_dev(leg->bdev->bd_dev, BLK_OPEN_READ, NULL, NULL);
 }
 
 static int open_legs(struct dm_target *ti, struct bc_job *job, char **argv)
@@ -381,10 +375,12 @@ static int open_legs(struct dm_target *ti, struct bc_job *job, char **argv)
 		     "Cannot open destination (missing, or in use)");
 	if (r)
 		return r;
-	/* The source may be the destination one day. */
-	r = keep_open(job->source) ?: keep_open(job->destination);
-	if (r)
-		ti->error = "Cannot open a leg once more";
+	job->destination->file = bc_leg_open(job->destination);
+	if (IS_ERR(job->destination->file)) {
+		ti->error = "Cannot open destination once more";
+		r = PTR_ERR(job->destination->file);
+		job->destination->file = NULL;
+	}
 	return r;
 }
 

@@ -431,6 +431,9 @@ int bc_job_give_up(struct bc_job *job);
 int bc_list_dirty(struct bc_job *job, unsigned int argc, char **argv);
 int bc_list_end(struct bc_job *job);
 
+/* Open it once more, for when the table's own is closed. Return: or ERR_PTR(). Context: process. */
+struct file *bc_leg_open(const struct bc_leg *leg);
+
 /* The table goes: give its devices back. Context: dtr, or before ctr returns. */
 void bc_job_close(struct bc_job *job);
 

@@ -32,6 +32,7 @@ u64 bc_source_only_bytes(const struct bc_job *job)
 int bc_reverse_prepare(struct bc_job *job)
 {
 	struct bc_bitmap source_only = {};
+	struct file *file;
 	int r;
 
 	if (job->meta) {
@@ -43,15 +44,23 @@ int bc_reverse_prepare(struct bc_job *job)
 		DMWARN("%s: cannot reverse: the source is read-only", job->name);
 		return -EROFS;
 	}
+	/* As for each destination: it is open for as long as its bios may be in flight. */
+	file = bc_leg_open(job->source);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
 	r = bc_bitmap_init(&source_only, job->dirty.nbits, false);
-	if (r)
-		return r;
-	mutex_lock(&job->lock);
-	if (!job->source_only.nbits)
-		swap(job->source_only, source_only);
-	mutex_unlock(&job->lock);
-	bc_bitmap_exit(&source_only);
-	return 0;
+	if (!r) {
+		mutex_lock(&job->lock);
+		if (!job->source_only.nbits)
+			swap(job->source_only, source_only);
+		if (!job->source->file)
+			swap(job->source->file, file);
+		mutex_unlock(&job->lock);
+		bc_bitmap_exit(&source_only);
+	}
+	if (file)
+		bdev_fput(file);
+	return r;
 }
 
 bool bc_reverse_has_all(struct bc_job *job)
