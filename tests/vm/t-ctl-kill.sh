@@ -25,7 +25,7 @@
 command -v strace > /dev/null || skip "no strace to kill the tool at a given call"
 
 case $BLOCKCOPY_KERNEL in
-uml) step=200 random=0 rate=4000000 ;;
+uml) step=300 random=0 rate=4000000 ;;
 uml-debug) step=200 random=0 rate=2000000 ;;
 *) step=200 random=0 rate=1000000 ;;
 esac

@@ -1,7 +1,7 @@
 #!/bin/bash
 # description: a list of what differs: nothing is READY before its end, no write is lost meanwhile; compare writes what differs
 # kernels: 6.1 6.12 uml-debug uml
-# check: uml 6.12
+# check: uml
 # tier: full
 # timeout: 120
 # shellcheck source=cases.sh disable=SC2154

@@ -17,7 +17,7 @@
 . "$BLOCKCOPY_CHECKOUT/tests/vm/soak.sh"
 
 case $BLOCKCOPY_KERNEL in
-uml) n=40 mib=64 rate=100000000 ;;
+uml) n=24 mib=64 rate=100000000 ;;
 uml-debug) n=12 mib=32 rate=8000000 ;;
 *) n=8 mib=32 rate=8000000 ;;
 esac
