@@ -172,7 +172,7 @@ static int message_complete(struct bc_job *job, bool pivot, unsigned int argc, c
 	struct bc_how how = { .pivot = pivot };
 
 	if (!parse_how(&how, argc - 1, argv + 1)) {
-		DMWARN("%s: %s: after the milliseconds: need nothing, %s[unrecorded] [group <id> <count>]",
+		DMWARN("%s: %s: need <ms> and nothing, %s[unrecorded] [group <id> <count>]",
 		       dm_device_name(job->md), pivot ? "complete" : "finish",
 		       pivot ? "reverse, source-failed [lossy] or " : "");
 		return -EINVAL;

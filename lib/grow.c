@@ -92,7 +92,7 @@ int blockcopy_grow(struct blockcopy *bc, const char *name, uint64_t *ret_len)
 	_cleanup_close_ int lock = -1;
 	struct bcl_dm_info dev;
 	uint64_t offset = 0, len = 0;
-	dev_t below;
+	dev_t below = 0;
 	int r;
 
 	bcl_begin(bc);

@@ -85,7 +85,7 @@ static int info_with_below(struct blockcopy *bc, const struct bcl_job *j, struct
 	struct blockcopy_info *i = NULL;
 	int r = bcl_info_from_job(bc, j, &i);
 
-	if (r < 0)
+	if (!i)
 		return r;
 	r = find_below(bc, j, i);
 	if (r < 0)
