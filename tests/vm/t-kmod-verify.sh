@@ -36,7 +36,7 @@ load_on() {
 	local before
 	before=$(writes_ended)
 	fio --name=load --filename="$dev" --rw=randwrite --bsrange=4k-56k --blockalign=64k --norandommap --ioengine=libaio \
-		--iodepth=8 --direct=1 --size=${mib}m --time_based --runtime=3600 "$@" > "$case_dir/fio" 2>&1 &
+		--iodepth=8 --direct=1 --size=${mib}m --time_based --runtime=$((2 * seconds + 3600)) "$@" > "$case_dir/fio" 2>&1 &
 	load=$!
 	wait_for 20 writes_since "$before"
 }
