@@ -75,7 +75,6 @@ void bc_piece_issue(struct bc_copier *c, struct bc_copy *copy, unsigned int sect
 	piece->copy = copy;
 	piece->chunks = chunks;
 	piece->there = there;
-	piece->unread = false;
 	piece->start = copy->next;
 	piece->sectors = sectors;
 	piece->end = piece->start + sectors;
@@ -256,16 +255,25 @@ static bool next_run(struct bc_copier *c, struct bc_piece *piece)
 	return found;
 }
 
+/* A suspended job issues nothing more. Return: whether that was its end. */
+static bool piece_stopped(struct bc_copier *c, struct bc_piece *piece)
+{
+	if (!READ_ONCE(c->stopped))
+		return false;
+	piece->copy->error = -EINTR;
+	piece_end(c, piece);
+	return true;
+}
+
 /* Write the next run, if there is one. */
 static void piece_write(struct bc_copier *c, struct bc_piece *piece)
 {
 	struct bc_job *job = bc_copier_job(c);
 	bool unmap = job->args.detect_zeroes != BC_DETECT_ZEROES_ON;
 
-	if (READ_ONCE(c->stopped)) {
-		piece->copy->error = -EINTR;
-		piece_end(c, piece);
-	} else if (!next_run(c, piece)) {
+	if (piece_stopped(c, piece))
+		return;
+	if (!next_run(c, piece)) {
 		piece_copied(c, piece);
 	} else if (piece->zero) {
 		piece->stage = BC_PIECE_ZERO;
@@ -284,11 +292,17 @@ static void piece_was_read(struct bc_copier *c, struct bc_piece *piece)
 	struct bc_job *job = bc_copier_job(c);
 	bool detect = job->args.detect_zeroes != BC_DETECT_ZEROES_OFF;
 
+	/*
+	 * Once: a job that is resumed between two looks would compare with what nobody has read.
+	 */
+	if (piece_stopped(c, piece))
+		return;
+	piece->unread = true;
 	piece->zero_there = is_zero_there(job, piece);
 	piece->zero = !piece->zero_there && detect && READ_ONCE(c->zeroes_work) &&
 		      piece_is_zero(piece);
 	/* I3: nobody else writes there until the copy ends, so that what is read stays true. */
-	if (piece->there && !piece->zero_there && !READ_ONCE(c->stopped)) {
+	if (piece->there && !piece->zero_there) {
 		piece->stage = BC_PIECE_COMPARE;
 		piece_read(piece, job->destination, piece->there);
 		return;
