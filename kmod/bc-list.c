@@ -40,10 +40,7 @@ static int mark(struct bc_job *job, unsigned long first, unsigned long last)
 	listing = job->listing;
 	possible = may_mark(job);
 	if (possible) {
-		/* In this order, see bc_io_mark(). */
-		if (job->reversals)
-			bc_bitmap_mark(&job->source_only, first, last);
-		bc_bitmap_mark(&job->dirty, first, last);
+		bc_job_mark(job, first, last, true);
 		bc_verify_touch(job, first, last);
 		bc_holes_spoil(job, first, last);
 	}
@@ -52,14 +49,18 @@ static int mark(struct bc_job *job, unsigned long first, unsigned long last)
 	return possible ? !listing : -EBUSY;
 }
 
-/* I9: as any mark that no guest write has made. Return: 0 or -ETIMEDOUT. */
+/*
+ * I9: as any mark that no guest write has made. A suspend would wait for us, and the guest for it:
+ * it ends the wait, and the mark is noted later. Return: 0 or -ETIMEDOUT.
+ */
 static int intend(struct bc_job *job, unsigned long first, unsigned long last)
 {
 	if (!job->meta)
 		return 0;
 	bc_intent_ask(job, first, last);
-	return wait_event_timeout(job->meta->quiet, !bc_intent_asked(job), PATIENCE) ? 0 :
-										       -ETIMEDOUT;
+	wait_event_timeout(job->meta->quiet,
+			   !bc_intent_asked(job) || READ_ONCE(job->copier.stopped), PATIENCE);
+	return bc_intent_asked(job) ? -ETIMEDOUT : 0;
 }
 
 static int dirty(struct bc_job *job, sector_t start, sector_t len)

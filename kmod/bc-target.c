@@ -82,6 +82,8 @@ static void blockcopy_presuspend(struct dm_target *ti)
 	bc_job_keep_slabs(job);
 	/* In this order: no completion can begin once the copier is stopped. */
 	WRITE_ONCE(job->copier.stopped, true);
+	if (job->meta)
+		wake_up_all(&job->meta->quiet);	/* see intend() */
 	bc_complete_cancel(job, BC_READY, BC_ERROR_SUSPENDED);
 	update_mode(job);
 	if (!bc_copier_stop(&job->copier, STOP_TIMEOUT))
