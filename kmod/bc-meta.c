@@ -349,6 +349,8 @@ static int record(struct bc_meta *meta)
 		r = write_slot(meta, wanted);
 		break;
 	case BC_FLIP_NOT:
+		/* The same hold may ask again; then it is not there any more. */
+		meta->recorded = 0;
 		r = write_super(meta, BC_OUTCOME_COPYING);
 		break;
 	}
@@ -515,14 +517,16 @@ void bc_meta_start(struct bc_job *job)
 void bc_meta_stop(struct bc_job *job)
 {
 	struct bc_meta *meta = job->meta;
+	long left;
 
-	/* One that a group has given up is still to be taken back. */
-	if (!wait_event_timeout(meta->quiet, !READ_ONCE(meta->record_hold), PATIENCE))
+	/* The guest waits. One that a group has given up is still to be taken back. */
+	left = wait_event_timeout(meta->quiet, !READ_ONCE(meta->record_hold), PATIENCE);
+	if (!left)
 		bc_meta_fail(meta, "does not answer");
 	WRITE_ONCE(meta->stopped, true);
 	smp_mb();	/* pairs with io_begin(): one of us sees the other */
 	/* Pairs with io_end(). */
-	if (!wait_event_timeout(meta->quiet, !smp_load_acquire(&meta->busy), PATIENCE))
+	if (!wait_event_timeout(meta->quiet, !smp_load_acquire(&meta->busy), left))
 		bc_meta_fail(meta, "does not answer");
 	cancel_delayed_work_sync(&meta->tick);
 }
