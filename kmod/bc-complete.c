@@ -71,15 +71,16 @@ static void flip(struct bc_job *job, struct bio_list *bios)
 	lockdep_assert_held(&job->lock);
 	m->flipped = m->hold;
 	/* A finished copy gets no write that comes after its instant. Nothing waits in the tree. */
-	if (m->how.reverse)
+	if (m->how.reverse) {
 		bc_reverse(job);
-	else
+	} else {
 		WRITE_ONCE(job->mirrors.mirroring, false);
-	if (m->how.pivot && !m->how.reverse)
-		WRITE_ONCE(job->truth, job->destination);
+		if (m->how.pivot)
+			WRITE_ONCE(job->truth, job->destination);
+	}
 	/*
 	 * I6: pairs with the full barrier of percpu_ref_tryget_live(), see route(). Resurrecting
-	 * the reference orders nothing.
+	 * the reference orders nothing. And before the state: pairs with check_successor().
 	 */
 	smp_wmb();
 	if (m->how.reverse) {
@@ -156,15 +157,12 @@ static void completion_tick(struct work_struct *work)
 	struct bc_job *job = container_of(to_delayed_work(work), struct bc_job, completion.tick);
 	struct bc_completion *m = &job->completion;
 	struct bio_list bios = BIO_EMPTY_LIST;
-	bool alone;
 
 	mutex_lock(&job->lock);
-	alone = !m->member.group;
 	if (m->phase == BC_PHASE_DRAIN) {
-		if (alone ? is_drained(job) : bc_group_gather(job, is_drained(job)))
+		if (bc_group_gather(job, is_drained(job)))
 			begin_hold(job);
-		else if (!alone && ktime_get_ns() >= m->member.gather_until &&
-			 !bc_group_is_complete(job))
+		else if (bc_group_is_late(job))
 			give_up(job, BC_READY, BC_ERROR_GROUP, &bios);
 		else
 			queue_delayed_work(job->wq, &m->tick, msecs_to_jiffies(TICK_MS));
@@ -375,8 +373,7 @@ void bc_complete_flushed(struct bc_job *job, u64 hold)
 	 */
 	if (may_flip(job, hold) &&
 	    !bc_meta_record(job, m->how.pivot ? BC_OUTCOME_PIVOTED : BC_OUTCOME_FINISHED, hold)) {
-		unneeded = m->how.unrecorded ||
-			   !bc_meta_misleads(job, m->how.pivot);
+		unneeded = m->how.unrecorded || !bc_meta_misleads(job, m->how.pivot);
 		/* After a crash the metadata would say what is not true any more. */
 		if (!unneeded)
 			give_up(job, BC_READY, BC_ERROR_METADATA, &bios);

@@ -95,7 +95,7 @@ void bc_copy_begin(struct bc_copier *c, struct bc_copy *copy)
 	bc_bitmap_clear(&job->dirty, first_region(job, copy), last_region(job, copy));
 	/*
 	 * After that, and before the source is read: of a write that marks meanwhile either both
-	 * bits stay, or it is dirty only, and in this copy. See bc_io_mark().
+	 * bits stay, or it is dirty only, and in this copy. See bc_job_mark().
 	 */
 	copy->source_only = job->reversals &&
 		bc_bitmap_clear(&job->source_only, first_region(job, copy), last_region(job, copy));
@@ -118,10 +118,8 @@ static void copy_end(struct bc_copier *c, struct bc_copy *copy)
 
 	if (copy->error || copy->holes) {
 		bc_holes_settle(job, first_region(job, copy), copy->error);
-		if (copy->source_only)
-			bc_bitmap_mark(&job->source_only, first_region(job, copy),
-				       last_region(job, copy));
-		bc_bitmap_mark(&job->dirty, first_region(job, copy), last_region(job, copy));
+		bc_job_mark(job, first_region(job, copy), last_region(job, copy),
+			    copy->source_only);
 		if (copy->error && copy->error != -EINTR)
 			be_careful(c, first_region(job, copy), last_region(job, copy));
 	} else {

@@ -136,16 +136,18 @@ int bc_group_join(struct bc_group *group, unsigned int count, struct bc_job *job
 	return r;
 }
 
-bool bc_group_is_complete(struct bc_job *job)
+bool bc_group_is_late(struct bc_job *job)
 {
-	struct bc_group *group = job->completion.member.group;
+	struct bc_member *member = &job->completion.member;
 	bool complete;
 
 	lockdep_assert_held(&job->lock);
+	if (!member->group || ktime_get_ns() < member->gather_until)
+		return false;
 	spin_lock(&groups_lock);
-	complete = group->joined == group->count;
+	complete = member->group->joined == member->group->count;
 	spin_unlock(&groups_lock);
-	return complete;
+	return !complete;
 }
 
 bool bc_group_gather(struct bc_job *job, bool drained)
@@ -155,6 +157,8 @@ bool bc_group_gather(struct bc_job *job, bool drained)
 	bool all;
 
 	lockdep_assert_held(&job->lock);
+	if (!group)
+		return drained;
 	spin_lock(&groups_lock);
 	if (drained && !member->drained) {
 		member->drained = true;

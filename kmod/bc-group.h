@@ -45,8 +45,8 @@ void bc_group_spoil(struct bc_group *group);
 /* Return: 0; -EBUSY when it has decided or all have come; -EINVAL when it is of another size. */
 int bc_group_join(struct bc_group *group, unsigned int count, struct bc_job *job);
 
-/* Have all come? */
-bool bc_group_is_complete(struct bc_job *job);
+/* Some have not come, and their time is over. */
+bool bc_group_is_late(struct bc_job *job);
 
 /*
  * May it begin to hold: have all come and drained? @drained: it has. The last one to say so wakes

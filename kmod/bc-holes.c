@@ -161,6 +161,7 @@ void bc_holes_settle(struct bc_job *job, unsigned long region, bool failed)
 	if (!READ_ONCE(h->nr))
 		return;
 	spin_lock_irq(&h->lock);
+	smp_mb__after_spinlock();	/* holes, then bit; pairs with the mark of a clear one */
 	/*
 	 * The bit was clear when the copy began. Who has set it since may have found no hole yet;
 	 * who sets it from now on comes to bc_holes_spoil() when we are done.
@@ -170,15 +171,12 @@ void bc_holes_settle(struct bc_job *job, unsigned long region, bool failed)
 	spin_unlock_irq(&h->lock);
 }
 
-void bc_holes_spoil(struct bc_job *job, unsigned long first, unsigned long last)
+void bc_holes_make_stale(struct bc_job *job, unsigned long first, unsigned long last)
 {
 	struct bc_holes *h = &job->copier.holes;
 	unsigned long flags;
 	bool spoilt;
 
-	smp_rmb();	/* after the bit, which may be one that copy_end() has set */
-	if (likely(!READ_ONCE(h->nr)))
-		return;
 	spin_lock_irqsave(&h->lock, flags);
 	spoilt = set_stale(h, (u64)first << job->region_shift,
 			   (u64)(last + 1) << job->region_shift, true);

@@ -53,8 +53,8 @@ bool bc_holes_find(struct bc_holes *h, u64 start, u64 end, struct bc_hole *ret);
 /* What could be read of this region was copied, or not (@failed). Context: the copier's work. */
 void bc_holes_settle(struct bc_job *job, unsigned long region, bool failed);
 
-/* These regions may differ in more than their holes. After they were marked. Context: any. */
-void bc_holes_spoil(struct bc_job *job, unsigned long first, unsigned long last);
+/* For bc_holes_spoil(), which is for all to call. Context: any. */
+void bc_holes_make_stale(struct bc_job *job, unsigned long first, unsigned long last);
 
 /* May it be tried now? Then it has to be told, too: the others wait. Context: the copier's work. */
 bool bc_holes_is_due(const struct bc_holes *h, const struct bc_hole *hole);

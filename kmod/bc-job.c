@@ -212,9 +212,7 @@ void bc_job_dirty_all(struct bc_job *job)
 		memset(job->zero, 0, BITS_TO_LONGS(nbits) * sizeof(*job->zero));
 	}
 	for (first = 0; first < nbits; first += slice) {
-		if (job->reversals)
-			bc_bitmap_mark(&job->source_only, first, min(first + slice, nbits) - 1);
-		bc_bitmap_mark(&job->dirty, first, min(first + slice, nbits) - 1);
+		bc_job_mark(job, first, min(first + slice, nbits) - 1, true);
 		cond_resched();
 	}
 	bc_holes_spoil(job, 0, nbits - 1);

@@ -194,7 +194,7 @@ struct bc_piece {
 	struct page *there;		/* as "chunks": what the destination has, to compare */
 	unsigned int from;		/* what is being written, in sectors of the part */
 	unsigned int to;
-	bool unread;			/* the destination could not be read */
+	bool unread;			/* the destination was not, or could not be */
 	bool zero;			/* all of it is */
 	bool zero_there;		/* all of it is zero at the destination */
 	enum { BC_PIECE_READ, BC_PIECE_COMPARE, BC_PIECE_WRITE, BC_PIECE_ZERO } stage;
@@ -605,6 +605,26 @@ static inline void bc_verify_touch(struct bc_job *job, unsigned long first, unsi
 		WRITE_ONCE(v->touched, true);
 }
 
+/*
+ * Make regions dirty. If what makes them so was @acknowledged, the destination lacks it. In this
+ * order: who clears goes the other way, see bc_copy_begin(). Return: how many were clean.
+ */
+static inline unsigned long bc_job_mark(struct bc_job *job, unsigned long first, unsigned long last,
+					bool acknowledged)
+{
+	if (acknowledged && READ_ONCE(job->reversals))
+		bc_bitmap_mark(&job->source_only, first, last);
+	return bc_bitmap_mark(&job->dirty, first, last);
+}
+
+/* These regions may differ in more than their holes. After they were marked. Context: any. */
+static inline void bc_holes_spoil(struct bc_job *job, unsigned long first, unsigned long last)
+{
+	smp_rmb();	/* after the bit, which may be one that copy_end() has set */
+	if (unlikely(READ_ONCE(job->copier.holes.nr)))
+		bc_holes_make_stale(job, first, last);
+}
+
 /* bc-reverse.c */
 
 /*
@@ -612,7 +632,10 @@ static inline void bc_verify_touch(struct bc_job *job, unsigned long first, unsi
  */
 int bc_reverse_prepare(struct bc_job *job);
 
-/* Source and destination change places. Context: job->lock held, writes are held; as for a flip. */
+/*
+ * Source and destination change places. Context: the copier's work, job->lock held, writes are
+ * held; as for a flip.
+ */
 void bc_reverse(struct bc_job *job);
 
 /* May it go on without the source? Context: job->lock held. Return: 0 or -errno. */

@@ -180,12 +180,8 @@ void bc_io_mark(struct bc_job *job, sector_t start, unsigned int sectors, bool a
 {
 	unsigned long first = start >> job->region_shift;
 	unsigned long last = (start + sectors - 1) >> job->region_shift;
-	unsigned long marked;
+	unsigned long marked = bc_job_mark(job, first, last, acknowledged);
 
-	/* In this order: who clears goes the other way, see bc_copy_begin(). */
-	if (acknowledged && READ_ONCE(job->reversals))
-		bc_bitmap_mark(&job->source_only, first, last);
-	marked = bc_bitmap_mark(&job->dirty, first, last);
 	if (trace_blockcopy_write_enabled())
 		trace_blockcopy_write(job->devt, start, sectors, marked);
 	/* Also if it was dirty already: it may have been cleared, and copied, since. */
