@@ -45,7 +45,7 @@ static int verify_all(struct ctl *c)
 
 static int pivot_group(struct ctl *c, unsigned int max_blackout_ms)
 {
-	uint64_t blackout_us[100];
+	uint64_t blackout_us[GROUP_MAX];
 
 	if (blockcopy_pivot_group(c->bc, (const char *const *)c->arg, c->n_arg, max_blackout_ms,
 				  blackout_us) < 0)
@@ -106,7 +106,7 @@ int finish_job(struct ctl *c, unsigned int max_blackout_ms, uint64_t *ret_blacko
 
 static int finish_group(struct ctl *c, unsigned int max_blackout_ms)
 {
-	uint64_t blackout_us[100];
+	uint64_t blackout_us[GROUP_MAX];
 
 	if (blockcopy_finish_group(c->bc, (const char *const *)c->arg, c->n_arg, max_blackout_ms,
 				   c->opt.keep_tracking, blackout_us) < 0)

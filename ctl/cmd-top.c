@@ -20,7 +20,6 @@
 #include "top.h"
 
 #define INTERVAL_MS	1000
-#define BLACKOUT_MS	500
 /* Changes that are passed over before the next look at all jobs. */
 #define CHANGES_MAX	100
 #define DETAIL_LINES	3
@@ -252,7 +251,7 @@ static void pivot(struct top *t)
 	tell(t, "%s: switching ...", t->subject);
 	draw(t);
 	*t->message = '\0';
-	r = blockcopy_pivot(t->c->bc, t->subject, BLACKOUT_MS, &blackout_us);
+	r = blockcopy_pivot(t->c->bc, t->subject, MAX_BLACKOUT_MS, &blackout_us);
 	snprintf(what, sizeof(what), "switched, writes were held for %.3f ms", blackout_us / 1000.0);
 	done(t, r, what);
 }

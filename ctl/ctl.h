@@ -8,6 +8,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* NAMEs of one --group. */
+#define GROUP_MAX 99
+
+/* Without --max-blackout. */
+#define MAX_BLACKOUT_MS 500
+
 enum command {
 #define COMMAND(name, min, max, args, help) CMD_##name,
 #include "commands.def"

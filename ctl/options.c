@@ -320,7 +320,7 @@ int parse_command_line(struct ctl *c, int argc, char **argv)
 
 int get_max_blackout(struct ctl *c, unsigned int *ret_ms)
 {
-	uint64_t ms = 500;
+	uint64_t ms = MAX_BLACKOUT_MS;
 
 	if (c->opt.max_blackout &&
 	    (parse_number(c->opt.max_blackout, 60000, &ms) < 0 || ms < 1))
