@@ -57,6 +57,15 @@ soak_writer_off() {
 	done
 }
 
+# soak_writer_over DEVICE: it may have seen errors, but no wrong data, and what was acknowledged is there.
+soak_writer_over() {
+	kill -TERM "$writer"
+	wait "$writer" || true
+	! grep -q 'mismatches=[1-9]' "$case_dir/writer" || fail "wrong data: $(tail -n 5 "$case_dir/writer")"
+	bc-journal verify "$journal" "$1" > "$case_dir/verify" || fail "lost: $(tail -n 20 "$case_dir/verify")"
+	echo "  $(tail -n 1 "$case_dir/writer"), $(tail -n 1 "$case_dir/verify")"
+}
+
 # soak_ready NAME RATE: wait until the job is. The writer's rate goes down until copying in the background can follow, and is
 # RATE again afterwards.
 soak_ready() {

@@ -151,10 +151,7 @@ refused bio verify "$dev" 1m 64k 2
 check "the new disk is pulled right after the pivot, $pulls times"
 for ((i = 0; i < pulls; i++)); do
 	swap_table "$pulled" "0 $len linear $disk 0"
-	rm -f "$case_dir/journal"
-	bc-journal write --rate $rate --zeroes 20 "$case_dir/journal" "$dev" > "$case_dir/writer" 2>&1 &
-	writer=$!
-	wait_for 60 grep -q '^running' "$case_dir/writer"
+	soak_writer "$dev" --rate $rate --zeroes 20
 	# The one or the other, with a helper.
 	if [ $((i % 2)) = 0 ]; then stop_job "$vm" "$old"; else swap_table "$vm" "$two"; fi
 	start
@@ -165,10 +162,6 @@ for ((i = 0; i < pulls; i++)); do
 	blockcopy pivot "$vm" --source-failed --max-blackout 10000 > "$case_dir/out"
 	if [ $((i % 2)) = 0 ]; then plain "$vm" "$old"; else expect "table" "$(dmsetup table "$vm")" "$two"; fi
 	no_helper "$vm"
-	kill -TERM $writer
-	wait $writer || true
-	! grep -q 'mismatches=[1-9]' "$case_dir/writer" || fail "wrong data: $(tail -n 5 "$case_dir/writer")"
-	bc-journal verify "$case_dir/journal" "$dev" > "$case_dir/verify" || fail "lost: $(tail -n 20 "$case_dir/verify")"
-	echo "  $(tail -n 1 "$case_dir/writer"), $(tail -n 1 "$case_dir/verify")"
+	soak_writer_over "$dev"
 done
 no_cookies

@@ -100,23 +100,15 @@ expect "table" "$(dmsetup table "$last" | cut -d ' ' -f 3)" linear
 is_job "${others[4]}" || fail "another one was switched, too"
 
 check "it follows jobs that come and go"
-on 60x12 blockcopy top << X &
+on 60x12 blockcopy top << X
 see ^6 jobs
+run blockcopy abort $one
 see ^5 jobs
+run blockcopy start $one $b --force --bandwidth 200K
 see ^6 jobs
 key q
 end 0
 X
-top=$!
-shown() {
-	pgrep -f "^blockcopy top$" > /dev/null
-}
-wait_for 20 shown
-nap 1500
-blockcopy abort "$one" > /dev/null
-nap 1500
-blockcopy start "$one" "$b" --force --bandwidth 200K > /dev/null
-wait $top || fail "top: $(cat "$case_dir/screen")"
 
 check "the terminal is as it was, however it ends"
 for how in 'key q|0' 'key \x03|-2' 'kill TERM|-15' 'kill HUP|-1' 'kill QUIT|-3'; do

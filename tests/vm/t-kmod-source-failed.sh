@@ -8,6 +8,8 @@
 # BLOCKCOPY_PULLS		how many times the source goes under the writer
 # shellcheck source=cases.sh disable=SC2154
 . "$BLOCKCOPY_CHECKOUT/tests/vm/cases.sh"
+# shellcheck source=soak.sh
+. "$BLOCKCOPY_CHECKOUT/tests/vm/soak.sh"
 
 case $BLOCKCOPY_KERNEL in
 uml) n=10 ;;
@@ -168,18 +170,11 @@ stop_job "$vm" "/dev/mapper/$new"
 check "pulled under a writer, at any moment: $n times"
 for ((i = 0; i < n; i++)); do
 	way_back
-	rm -f "$case_dir/journal"
-	bc-journal write --rate 8000000 --zeroes 20 "$case_dir/journal" "$dev" > "$case_dir/writer" 2>&1 &
-	writer=$!
-	wait_for 60 grep -q '^running' "$case_dir/writer"
+	soak_writer "$dev" --rate 8000000 --zeroes 20
 	nap $((40 * i + 20))
 	pull
 	wait_for 20 status_is "$vm" ready 0
 	msg "$vm" complete 5000 source-failed
 	on_old
-	kill -TERM $writer
-	wait $writer || true
-	! grep -q 'mismatches=[1-9]' "$case_dir/writer" || fail "wrong data: $(tail -n 5 "$case_dir/writer")"
-	bc-journal verify "$case_dir/journal" "$dev" > "$case_dir/verify" || fail "lost: $(tail -n 20 "$case_dir/verify")"
-	echo "  $(tail -n 1 "$case_dir/writer"), $(tail -n 1 "$case_dir/verify")"
+	soak_writer_over "$dev"
 done
