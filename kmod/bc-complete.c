@@ -50,7 +50,14 @@ static void end_completion(struct bc_job *job, enum bc_state state, enum bc_even
 	bool held = m->phase == BC_PHASE_HOLD;
 
 	lockdep_assert_held(&job->lock);
-	m->phase = BC_PHASE_NONE;
+	WRITE_ONCE(m->phase, BC_PHASE_NONE);
+	/*
+	 * I6: who takes the reference sees a flip; pairs with the full barrier of
+	 * percpu_ref_tryget_live(), see route(). Resurrecting it orders nothing. The copier that
+	 * finds what such a write has marked sees that it is over; pairs with issue(). And a flip
+	 * comes before the state; pairs with check_successor().
+	 */
+	smp_wmb();
 	/* A record that waited for the others is confirmed, or taken back. */
 	if (m->member.group && job->meta)
 		bc_meta_kick(job->meta);
@@ -61,6 +68,8 @@ static void end_completion(struct bc_job *job, enum bc_state state, enum bc_even
 	}
 	bc_job_set_state(job, state, event, error);
 	cancel_delayed_work(&m->timer);
+	/* It may have found it over, and not yet ready. */
+	bc_copier_kick(&job->copier);
 }
 
 /* I6: all is as it has to be, and all others of the group would flip as well. */
@@ -78,11 +87,6 @@ static void flip(struct bc_job *job, struct bio_list *bios)
 		if (m->how.pivot)
 			WRITE_ONCE(job->truth, job->destination);
 	}
-	/*
-	 * I6: pairs with the full barrier of percpu_ref_tryget_live(), see route(). Resurrecting
-	 * the reference orders nothing. And before the state: pairs with check_successor().
-	 */
-	smp_wmb();
 	if (m->how.reverse) {
 		end_completion(job, BC_READY, BC_EVENT_PIVOTED, BC_ERROR_NONE, bios);
 		queue_work(job->wq, &m->begin);
@@ -135,7 +139,7 @@ static void begin_hold(struct bc_job *job)
 	struct bc_completion *m = &job->completion;
 
 	lockdep_assert_held(&job->lock);
-	m->phase = BC_PHASE_HOLD;
+	WRITE_ONCE(m->phase, BC_PHASE_HOLD);
 	m->hold++;
 	m->held_at = ktime_get_ns();
 	trace_blockcopy_hold(job->devt, true, 0, 0);
@@ -199,7 +203,7 @@ static void completion_begin(struct work_struct *work)
 
 	mutex_lock(&job->lock);
 	if (begin && job->completion.phase == BC_PHASE_BEGIN) {
-		job->completion.phase = BC_PHASE_DRAIN;
+		WRITE_ONCE(job->completion.phase, BC_PHASE_DRAIN);
 		mod_delayed_work(job->wq, &job->completion.tick, 0);
 		/* It may sleep for a limit that does not hold any more. */
 		bc_copier_kick(&job->copier);
@@ -266,7 +270,7 @@ static int start_completion(struct bc_job *job, const struct bc_how *how, struct
 		now = ktime_get_ns();
 		m->how = *how;
 		m->back = how->source_failed && job->state != BC_READY ? job->state : BC_READY;
-		m->phase = BC_PHASE_BEGIN;
+		WRITE_ONCE(m->phase, BC_PHASE_BEGIN);
 		/* Without the source there is nothing to drain that could be read. */
 		m->drain_until = how->source_failed ? now : now + (u64)how->ms * NSEC_PER_MSEC;
 		m->member.gather_until = now + BLOCKCOPY_GROUP_JOIN_MS * NSEC_PER_MSEC;

@@ -68,7 +68,8 @@ bool bc_copier_may_issue(struct bc_copier *c)
 		return false;
 	switch (READ_ONCE(job->state)) {
 	case BC_COMPLETING:
-		return !READ_ONCE(job->completion.how.source_failed);
+		return !READ_ONCE(job->completion.how.source_failed) &&
+		       READ_ONCE(job->completion.phase) != BC_PHASE_NONE;
 	case BC_COPYING:
 	case BC_READY:
 		return !READ_ONCE(job->paused);
@@ -217,6 +218,16 @@ static bool get_buffers(struct bc_copier *c, unsigned int bytes, struct page **r
 	return *ret_there;
 }
 
+/* Nothing may be issued: nobody is to wait for it. */
+static void give_way(struct bc_copier *c)
+{
+	struct bc_job *job = bc_copier_job(c);
+
+	bc_copy_withdraw(c);
+	if (READ_ONCE(c->stopped) || READ_ONCE(job->state) == BC_FAILED || bc_source_failed(job))
+		bc_copy_cut(c);
+}
+
 /* Issue one more piece. Return: false when that has to wait for something that will kick. */
 static bool issue(struct bc_copier *c)
 {
@@ -227,10 +238,7 @@ static bool issue(struct bc_copier *c)
 	bool limited, modest;
 
 	if (!bc_copier_may_issue(c)) {
-		bc_copy_withdraw(c);
-		if (READ_ONCE(c->stopped) || READ_ONCE(job->state) == BC_FAILED ||
-		    bc_source_failed(job))
-			bc_copy_cut(c);
+		give_way(c);
 		return false;
 	}
 	if (list_empty(&c->idle_pieces))
@@ -247,6 +255,15 @@ static bool issue(struct bc_copier *c)
 	copy = c->current_copy ?: bc_copy_choose(c);
 	if (!copy)
 		return false;
+	/*
+	 * I6: when others flip, this may be dirty by a write that came after it, and that a
+	 * finished copy must not have. Found, and then looked at; pairs with end_completion().
+	 */
+	smp_rmb();
+	if (!bc_copier_may_issue(c)) {
+		give_way(c);
+		return false;
+	}
 	/* Both buffers of a piece that is compared fit into what the pool always has. */
 	most = job->args.compare ? BC_PIECE_SECTORS / 2 : BC_PIECE_SECTORS;
 	sectors = min_t(sector_t, copy->end - (c->current_copy ? copy->next : copy->start),

@@ -86,7 +86,7 @@ static int check_successor(struct bc_job *job, struct bc_job *live)
 {
 	enum bc_state state = READ_ONCE(live->state);
 
-	smp_rmb();	/* the legs are those of that state; pairs with flip() */
+	smp_rmb();	/* the legs are those of that state; pairs with end_completion() */
 	if (state == BC_COMPLETING) {
 		job->ti->error = "The live job is completing";
 		return -EBUSY;
