@@ -315,8 +315,8 @@ u64 bc_complete_clean(struct bc_job *job)
 	if (m->phase == BC_PHASE_DRAIN) {
 		mod_delayed_work(job->wq, &m->tick, 0);
 	} else if (m->phase == BC_PHASE_HOLD && bc_writes_ended(job) &&
-		   bc_mirror_is_idle(job) && !bc_meta_recording(job, m->hold) &&
-		   !waits_for_group(job)) {
+		   !bc_intent_flushes(job) && bc_mirror_is_idle(job) &&
+		   !bc_meta_recording(job, m->hold) && !waits_for_group(job)) {
 		/*
 		 * I6: first no write in flight, late ones of the destination included, then nothing
 		 * dirty. The last write marks before it goes.
@@ -350,7 +350,12 @@ static bool may_flip(struct bc_job *job, u64 hold)
 		return false;
 	if (WARN_ON_ONCE(!bc_writes_ended(job)))
 		return false;
-	/* What a mirrored write or flush that failed left behind may show only now. */
+	/*
+	 * What a mirrored write or flush that failed left behind may show only now. So may that of
+	 * a flush beside ours, as a device may tell only one of us.
+	 */
+	if (bc_intent_flushes(job))
+		return false;
 	if (!bc_reverse_has_all(job) || !bc_mirror_is_idle(job))
 		return false;
 	/*

@@ -298,6 +298,7 @@ static void mirror_errors(struct bc_copier *c)
 {
 	struct bc_job *job = bc_copier_job(c);
 	struct bc_mirrors *m = &job->mirrors;
+	unsigned int seen;
 	blk_status_t status;
 	bool flush;
 
@@ -306,15 +307,20 @@ static void mirror_errors(struct bc_copier *c)
 	spin_lock_irq(&m->lock);
 	status = m->error;
 	flush = m->flush_failed;
-	m->error = BLK_STS_OK;
+	seen = m->errors;
 	m->flush_failed = false;
 	spin_unlock_irq(&m->lock);
 
 	c->flush_void = true;
-	if (flush) {
+	/* I6: who looks for an error, to flip, finds it until what it left behind is dirty. */
+	if (flush)
 		bc_flush_failed(c, status);
+	spin_lock_irq(&m->lock);
+	if (m->errors == seen)
+		m->error = BLK_STS_OK;
+	spin_unlock_irq(&m->lock);
+	if (flush)
 		return;
-	}
 	DMERR_LIMIT("%s: mirrored write to destination: error %d", job->name,
 		    blk_status_to_errno(status));
 	bc_account(&job->target_errors, job->target_errors + 1);

@@ -514,14 +514,27 @@ static void flush_end(struct bio *bio)
 	bool source = bio == &meta->flush_bios[0];
 
 	meta->flush_status[!source] = bio->bi_status;
+	/* I6: at once, a flip may be near. A device may tell only one of those who flush. */
+	if (!source && bio->bi_status) {
+		atomic_inc(&meta->job->flush_failures);
+		bc_mirror_flush_failed(meta->job, bio->bi_status);
+	}
 	bio_uninit(bio);
 	rcu_read_lock();	/* bc_meta_exit() waits for this */
 	if (source)
 		WRITE_ONCE(meta->source_flushed, true);
-	if (atomic_dec_and_test(&meta->flushes))
+	if (atomic_dec_and_test(&meta->flushes)) {
 		bc_meta_kick(meta);
+		bc_copier_kick(&meta->job->copier);	/* see bc_intent_flushes() */
+	}
 	wake_up_all(&meta->quiet);
 	rcu_read_unlock();
+}
+
+bool bc_intent_flushes(struct bc_job *job)
+{
+	/* With its error; pairs with the atomic_dec_and_test() in flush_end(). */
+	return job->meta && atomic_read_acquire(&job->meta->flushes);
 }
 
 static void flush_work_fn(struct work_struct *work)
@@ -583,8 +596,6 @@ int bc_intent_clear(struct bc_meta *meta)
 		/* Pairs with the atomic_dec_and_test() in flush_end(). */
 		if (atomic_read_acquire(&meta->flushes))
 			return 0;
-		if (meta->flush_status[1])
-			bc_mirror_flush_failed(job, meta->flush_status[1]);
 		if (flushed(meta) && may_clear(job))
 			return commit(meta);
 		abandon(meta);

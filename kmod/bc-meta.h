@@ -231,6 +231,9 @@ void bc_intent_put(struct bc_job *job, unsigned int epoch);
 void bc_intent_ask(struct bc_job *job, unsigned long first, unsigned long last);
 bool bc_intent_asked(struct bc_job *job);
 
+/* Is the destination being flushed to clear bits? The copier is kicked when it was. Context: any. */
+bool bc_intent_flushes(struct bc_job *job);
+
 /* Parts of the work. Return: 0 or -errno. */
 int bc_intent_admit(struct bc_meta *meta);
 int bc_intent_clear(struct bc_meta *meta);

@@ -115,6 +115,7 @@ void bc_mirror_flush_failed(struct bc_job *job, blk_status_t status)
 
 	spin_lock_irqsave(&m->lock, flags);
 	m->error = m->error ?: status;
+	m->errors++;
 	m->flush_failed = true;
 	spin_unlock_irqrestore(&m->lock, flags);
 	bc_copier_kick(&job->copier);
@@ -153,6 +154,7 @@ static void destination_ended(struct bc_mirror *mirror, blk_status_t status)
 	}
 	atomic_inc(&job->flush_failures);	/* perhaps one */
 	m->error = m->error ?: status;
+	m->errors++;
 	/* One that is durable may be a write and a flush, of everything. */
 	m->flush_failed |= !mirror->sectors || (mirror->destination_bio->bi_opf & REQ_FUA);
 	bc_copier_kick(&job->copier);

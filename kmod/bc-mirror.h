@@ -57,6 +57,7 @@ struct bc_mirrors {
 	unsigned int nr_late;		/* of them, whose guests do not wait; shown */
 	u64 bytes;			/* private copies */
 	blk_status_t error;		/* of the destination, for the copier to see to */
+	unsigned int errors;		/* how many there were */
 	bool flush_failed;		/* likewise */
 	u64 latency_ns;			/* of destination writes, sum and number, for bc-mode.c */
 	u64 latency_nr;
