@@ -176,7 +176,8 @@ static unsigned long mark_group(struct bc_bitmap *b, unsigned long first, unsign
 	 *	M3 if it is clear, set it	C3 if one is set, set the summary bit
 	 *
 	 * Not both can miss the other: if M2 comes before C1 and sees the bit that C1 is about to
-	 * clear, C2 comes after M1 and C3 puts it back; else M2 sees it cleared, and M3 does.
+	 * clear, C2 comes after M1 and C3 puts it back; else M2 sees it cleared, and M3 does. With
+	 * several that clear it is so between each of them and the marker.
 	 */
 	if (!test_bit(group, b->summary))
 		set_bit(group, b->summary);

@@ -3,14 +3,14 @@
  * Which regions are dirty: an atomic bitmap, with a count and with a summary that makes looking for
  * the next dirty region cheap however few are left.
  *
- * Marking is open to everybody, at any time and in any context; clearing is the copier's alone, one
- * call at a time (I2). No lock is needed by any function here.
+ * Marking is open to everybody, at any time and in any context; clearing is for those who make the
+ * regions equal afterwards (I2). No lock is needed by any function here.
  *
  * What holds at every moment:
  *
  *  - bc_bitmap_count() is never less than the number of set bits: 0 means that no bit is set. It
- *    may be more for a moment, by at most BC_SUMMARY_BITS for each marker at work and by what one
- *    bc_bitmap_clear() has cleared.
+ *    may be more for a moment, by at most BC_SUMMARY_BITS for each marker at work and by what each
+ *    bc_bitmap_clear() at work has cleared.
  *  - A bit past the last region is never set.
  *  - A summary bit is set, or the group is empty, or some bc_bitmap_mark() that set a bit of the
  *    group is about to set it and will return non-zero (or bc_bitmap_clear() is at work there). So
@@ -77,12 +77,13 @@ void bc_bitmap_exit(struct bc_bitmap *b);
 unsigned long bc_bitmap_mark(struct bc_bitmap *b, unsigned long first, unsigned long last);
 
 /*
- * Make the regions @first to @last, inclusive, clean, as the step before their source is read.
+ * Make the regions @first to @last, inclusive, clean, as the step before their source is read, or
+ * before both legs are written.
  *
  * A full barrier, even when nothing was set: what the caller does next comes after the bits are
  * gone. A mark that comes later sets its bit again and is not lost.
  *
- * Context: any, but one call at a time.
+ * Context: any; any number at once.
  * Return: how many regions were dirty.
  */
 unsigned long bc_bitmap_clear(struct bc_bitmap *b, unsigned long first, unsigned long last);

@@ -365,7 +365,7 @@ static void settle(struct bc_copier *c)
 	/* I5: first, and then the count. Pairs with bc_list_end(): what was listed shows. */
 	listing = smp_load_acquire(&job->listing);
 	/* A copy that is half issued is neither dirty nor in flight, and yet not there. */
-	if (list_empty(&c->active) && !listing && !bc_bitmap_count(&job->dirty)) {
+	if (list_empty(&c->active) && !listing && bc_mirror_is_clean(job)) {
 		clean(c);
 		if (c->in_flight)
 			return;

@@ -47,8 +47,17 @@ static void unclaim(struct bc_copier *c, struct bc_copy *copy)
 	c->cursor = first_region(bc_copier_job(c), copy);
 }
 
+/* Has no mirrored write taken its place? None can from now on, as the claim is free. */
+static bool is_needed(struct bc_job *job, const struct bc_copy *copy)
+{
+	unsigned long nr = last_region(job, copy) - first_region(job, copy) + 1;
+
+	return bc_bitmap_run(&job->dirty, first_region(job, copy), nr) == nr;
+}
+
 /*
- * One that may begin now, or NULL. Those that met a late write are withdrawn: it may take for ever.
+ * One that may begin now, or NULL. It is dirty until it does: nothing flips before (I6). Those that
+ * met a late write are withdrawn, as it may take for ever.
  */
 static struct bc_copy *free_claim(struct bc_copier *c)
 {
@@ -57,7 +66,10 @@ static struct bc_copy *free_claim(struct bc_copier *c)
 	list_for_each_entry_safe(copy, tmp, &c->claimed, list) {
 		switch (bc_mirror_claim_state(bc_copier_job(c), &copy->range)) {
 		case BC_CLAIM_FREE:
-			return copy;
+			if (is_needed(bc_copier_job(c), copy))
+				return copy;
+			unclaim(c, copy);
+			break;
 		case BC_CLAIM_LATE:
 			unclaim(c, copy);
 			break;
@@ -256,7 +268,7 @@ static bool find_run(struct bc_copier *c, unsigned long *ret_region, unsigned lo
 static bool alone(struct bc_copier *c)
 {
 	if (!c->alone)
-		c->alone = !bc_registry_has_older(bc_copier_job(c));
+		WRITE_ONCE(c->alone, !bc_registry_has_older(bc_copier_job(c)));
 	return c->alone;
 }
 

@@ -28,6 +28,67 @@ static bool all_dirty(struct bc_job *job, const struct bc_io *io)
 	return bc_bitmap_run(&job->dirty, first, nr) == nr;
 }
 
+/*
+ * I2: the regions that @io covers from end to end need no copy if it is mirrored. Not before the
+ * copier has looked for an older job (I4), and not while there is more to a dirty region than its
+ * bit: what is still to be listed, could not be read, or is on the source only. Return: whether
+ * there are such regions.
+ */
+static bool replaces_copies(struct bc_job *job, const struct bc_io *io, unsigned long *ret_first,
+			    unsigned long *ret_last)
+{
+	sector_t end = io->start + io->sectors;
+	unsigned long first = (io->start + job->args.region_sectors - 1) >> job->region_shift;
+	unsigned long after = end == job->len ? job->dirty.nbits : end >> job->region_shift;
+
+	/* Zeroes may be for gigabytes, which the destination would take long for. */
+	if (first >= after || io->sectors > job->mirrors.max_sectors)
+		return false;
+	if (!READ_ONCE(job->copier.alone) || READ_ONCE(job->listing) ||
+	    READ_ONCE(job->copier.holes.nr) || READ_ONCE(job->reversals))
+		return false;
+	*ret_first = first;
+	*ret_last = after - 1;
+	return true;
+}
+
+void bc_mirror_replace_copies(struct bc_mirror *mirror, struct bc_job *job, const struct bc_io *io)
+{
+	unsigned long first, last;
+
+	lockdep_assert_held(&job->mirrors.lock);
+	mirror->replaces = replaces_copies(job, io, &first, &last) &&
+			   bc_bitmap_clear(&job->dirty, first, last);
+	if (mirror->replaces)
+		job->mirrors.replacing++;
+}
+
+void bc_mirror_replaced(struct bc_mirror *mirror)
+{
+	struct bc_job *job = mirror->job;
+
+	lockdep_assert_held(&job->mirrors.lock);
+	if (!mirror->replaces)
+		return;
+	mirror->replaces = false;
+	/* Of the last one nobody else would say that all is clean. */
+	if (!--job->mirrors.replacing && !bc_bitmap_count(&job->dirty))
+		bc_copier_kick(&job->copier);
+}
+
+bool bc_mirror_is_clean(struct bc_job *job)
+{
+	bool clean;
+
+	if (bc_bitmap_count(&job->dirty))
+		return false;
+	/* Both at once: one that fails sets its bits again, and counts no more. */
+	spin_lock_irq(&job->mirrors.lock);
+	clean = !job->mirrors.replacing && !bc_bitmap_count(&job->dirty);
+	spin_unlock_irq(&job->mirrors.lock);
+	return clean;
+}
+
 static bool has_equal(struct bc_job *job, struct bio *bio)
 {
 	if (bio_op(bio) == REQ_OP_WRITE)
@@ -41,6 +102,7 @@ enum bc_way bc_mirror_choose(struct bc_job *job, struct bio *bio)
 	struct bc_io *io = dm_per_bio_data(bio, sizeof(*io));
 	struct bc_ranges *ranges = &job->mirrors.ranges;
 	u64 end = io->start + io->sectors;
+	unsigned long first, last;
 
 	lockdep_assert_held(&job->mirrors.lock);
 	/* I3 */
@@ -55,10 +117,11 @@ enum bc_way bc_mirror_choose(struct bc_job *job, struct bio *bio)
 	    bc_range_find(ranges, BIT(BC_RANGE_IDLE), io->start, end))
 		return BC_WAY_SOURCE;
 	/*
-	 * The bits can not be cleared while this write is in the tree, as a copy would wait. That
-	 * others set them does no harm.
+	 * No copy clears the bits while this write is in the tree, as it would wait. A mirrored
+	 * write may: then this one marks them again when it ends. That others set them does no harm.
 	 */
-	if (!has_equal(job, bio) || all_dirty(job, io))
+	if (!has_equal(job, bio) ||
+	    (all_dirty(job, io) && !replaces_copies(job, io, &first, &last)))
 		return BC_WAY_SOURCE;
 	/* I4 */
 	if (ranges->nr[BC_RANGE_LATE] &&

@@ -53,15 +53,20 @@ void bc_flush_failed(struct bc_copier *c, blk_status_t status)
 static void flush_succeeded(struct bc_copier *c)
 {
 	struct bc_job *job = bc_copier_job(c);
+	bool ready;
 
 	if (c->flush_hold) {
 		bc_complete_flushed(job, c->flush_hold);
 		return;
 	}
 	mutex_lock(&job->lock);
-	if (job->state == BC_COPYING && !c->flush_void && !bc_mirror_has_error(job))
+	ready = job->state == BC_COPYING && !c->flush_void && !bc_mirror_has_error(job);
+	if (ready)
 		bc_job_set_state(job, BC_READY, BC_EVENT_READY, BC_ERROR_NONE);
 	mutex_unlock(&job->lock);
+	/* What failed may have been written since, and no copy was needed. */
+	if (ready)
+		bc_copier_recovered(c);
 }
 
 void bc_flush_ended(struct bc_copier *c)

@@ -318,7 +318,7 @@ void bc_job_args(struct bc_job *job, struct bc_args *ret)
 	ret->pivoted = READ_ONCE(job->state) == BC_PIVOTED;
 	ret->finished = READ_ONCE(job->state) == BC_FINISHED;
 	/* I11: another instance would not know what differs by now, or is still to be listed. */
-	if (bc_bitmap_count(&job->dirty) || READ_ONCE(job->copier.in_flight_bytes) ||
+	if (!bc_mirror_is_clean(job) || READ_ONCE(job->copier.in_flight_bytes) ||
 	    ret->sync == BC_SYNC_RANGES)
 		ret->sync = BC_SYNC_FULL;
 	if (job->meta) {

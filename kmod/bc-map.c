@@ -68,8 +68,9 @@ static void finish(struct answer *a, u64 next)
 }
 
 /*
- * The next regions from @region on that are dirty or being copied. A copy enters the tree before it
- * clears its bits, and leaves it after it has set them again, if it has to.
+ * The next regions from @region on that are dirty or being copied, or that a mirrored write may have
+ * taken the place of a copy for. All these enter the tree before they clear their bits, and leave it
+ * after they have set them again, if they have to.
  *
  * Context: mirrors.lock held. Return: whether there are some.
  */
@@ -81,6 +82,8 @@ static bool find_regions(struct bc_job *job, unsigned long region, unsigned long
 	struct bc_range *range = NULL;
 
 	lockdep_assert_held(&job->mirrors.lock);
+	if (job->mirrors.replacing)
+		kinds |= BIT(BC_RANGE_MIRROR);
 	bc_bitmap_next(&job->dirty, region, &first);
 	if (first > region)
 		range = bc_range_find(&job->mirrors.ranges, kinds, (u64)region << job->region_shift,

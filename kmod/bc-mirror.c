@@ -193,6 +193,7 @@ static void leg_ended(struct bc_mirror *mirror, enum bc_leg_of leg, blk_status_t
 		bc_holes_spoil(job, mirror->start >> job->region_shift,
 			       (mirror->start + mirror->sectors - 1) >> job->region_shift);
 	if (over) {
+		bc_mirror_replaced(mirror);
 		if (mirror->late) {
 			WRITE_ONCE(m->nr_late, m->nr_late - 1);
 			if (mirror->sectors)

@@ -8,10 +8,17 @@
  *	wait	a copy has claimed the range, or an earlier mirrored write overlaps it (I12), or
  *		there is no memory. Tried again when something leaves the tree; after write_timeout
  *		it goes to the source as in background mode.
- *	source	all its regions are dirty, or one has a late write, or the operation has no exact
- *		equal on the destination: to the source only. It marks when it ends.
- *	mirror	to both legs from one private copy of the data (I12). What it covers stays as clean
- *		or dirty as it was, unless a leg fails.
+ *	source	all its regions are dirty and it covers none from end to end, or one has a late
+ *		write, or the operation has no exact equal on the destination: to the source only.
+ *		It marks when it ends.
+ *	mirror	to both legs from one private copy of the data (I12). Dirty regions that it covers
+ *		from end to end are clean from then on, the others stay as clean or dirty as they
+ *		were; unless a leg fails.
+ *
+ * What it covers needs no copy (I2): as large writes converge the sooner, so does the job. Their
+ * bits are cleared before either leg is sent. It is as with a copy: a write to the source that
+ * overlaps marks when it ends, which is after the clear, or it had ended before, and is overwritten
+ * on both legs. No copy is in flight there, as the write is in the tree, and no older job's (I4).
  *
  * A mirrored write may cover clean and dirty regions, which is less than I3 says: it then reaches
  * the destination's dirty regions as well, which does no harm, as a copy of them waits for it. Sent
@@ -55,6 +62,7 @@ struct bc_mirrors {
 	unsigned int max_sectors;	/* of one mirrored write with data */
 	unsigned int nr;		/* mirrored writes of which a leg has not ended; shown */
 	unsigned int nr_late;		/* of them, whose guests do not wait; shown */
+	unsigned int replacing;		/* whose regions look clean, and are not there yet */
 	u64 bytes;			/* private copies */
 	blk_status_t error;		/* of the destination, for the copier to see to */
 	unsigned int errors;		/* how many there were */
@@ -106,6 +114,13 @@ void bc_mirror_retry(struct bc_job *job);
  * errors of those that were. Context: process.
  */
 bool bc_mirror_is_idle(struct bc_job *job);
+
+/*
+ * I5: nothing is dirty, and what a mirrored write has taken the place of a copy for is at the
+ * destination. Context: process.
+ */
+bool bc_mirror_is_clean(struct bc_job *job);
+
 bool bc_mirror_has_error(struct bc_job *job);
 
 /* The destination failed a flush that was neither the guest's nor the copier's. Context: any. */

@@ -24,6 +24,7 @@ struct bc_mirror {
 	unsigned int sectors;		/* 0 for a flush */
 	unsigned int ended;		/* mask of legs */
 	bool late;
+	bool replaces;			/* copies, see bc_mirrors.replacing */
 	blk_status_t source_status;
 	unsigned long since;		/* jiffies */
 	u64 sent_ns;
@@ -76,6 +77,15 @@ enum bc_way { BC_WAY_WAIT, BC_WAY_SOURCE, BC_WAY_MIRROR };
 
 /* Which way does @bio go? Context: m->lock held. */
 enum bc_way bc_mirror_choose(struct bc_job *job, struct bio *bio);
+
+/*
+ * I2: a mirrored write that has entered takes the place of copies, see bc-mirror.h. Before either
+ * leg is sent. Context: m->lock held.
+ */
+void bc_mirror_replace_copies(struct bc_mirror *mirror, struct bc_job *job, const struct bc_io *io);
+
+/* It has ended, or what it covers is marked. Context: m->lock held. */
+void bc_mirror_replaced(struct bc_mirror *mirror);
 
 /* Something left the tree: wake those who may wait for it. Context: m->lock held. */
 void bc_mirror_left(struct bc_mirrors *m);

@@ -123,8 +123,9 @@ static bool slow_window(struct bc_job *job)
 }
 
 /*
- * Was half or more of what was copied in this window made dirty again? Little headway because
- * little was copied is no reason to mirror: the destination is slow, or the bandwidth limited.
+ * Was a quarter or more of what was copied in this window made dirty again; or half, when that is no
+ * more than to be told? Little headway because little was copied is no reason to mirror: the
+ * destination is slow, or the bandwidth limited.
  */
 static bool stalled_window(struct bc_job *job, u64 dirty, u64 copied)
 {
@@ -133,7 +134,7 @@ static bool stalled_window(struct bc_job *job, u64 dirty, u64 copied)
 
 	if (job->state == BC_READY && dirty <= LITTLE_DIRTY)
 		return false;
-	return dirty && gained <= copied / 2;
+	return dirty && gained <= (mode->held_off ? copied / 2 : copied - copied / 4);
 }
 
 /* Does the destination answer? Nothing is late, and the copier has got on or has nothing there. */

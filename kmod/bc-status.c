@@ -54,7 +54,7 @@ static void status_info(struct bc_job *job, char *result, unsigned int maxlen)
 	       (unsigned long long)total >> SECTOR_SHIFT, job->args.region_sectors);
 	DMEMIT(" ready %d paused %d copy_mode %s mirroring %d actively_synced %d", is_ready(state),
 	       READ_ONCE(job->paused), bc_copy_mode_names[READ_ONCE(job->args.copy_mode)],
-	       mirroring, mirroring && !dirty && !in_flight);
+	       mirroring, mirroring && !dirty && !in_flight && bc_mirror_is_clean(job));
 	DMEMIT(" mirrored_bytes %llu write_timeout %u late_writes %u timeouts %llu",
 	       (unsigned long long)READ_ONCE(job->mirrors.mirrored_bytes),
 	       READ_ONCE(job->args.write_timeout),

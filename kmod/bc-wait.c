@@ -66,6 +66,8 @@ static enum bc_way enter(struct bc_job *job, struct bio *bio, bool nowait, struc
 		bc_range_enter(&job->mirrors.ranges, &io->range,
 			       way == BC_WAY_MIRROR ? BC_RANGE_MIRROR : BC_RANGE_SOURCE, io->start,
 			       io->start + io->sectors);
+		if (way == BC_WAY_MIRROR)
+			bc_mirror_replace_copies(mirror, job, io);
 		/* One that is mirrored marks nothing when it ends. */
 		bc_verify_touch(job, io->start >> job->region_shift,
 				(io->start + io->sectors - 1) >> job->region_shift);
@@ -200,6 +202,7 @@ static struct bio *make_late(struct bc_mirror *mirror)
 	WRITE_ONCE(m->timeouts, m->timeouts + 1);
 	if (mirror->sectors) {
 		bc_mirror_mark(mirror, true);	/* I1: before the guest is acknowledged */
+		bc_mirror_replaced(mirror);
 		bc_range_leave(&m->ranges, &io->range);
 		bc_range_enter(&m->ranges, &mirror->range, BC_RANGE_LATE,
 			       round_down_region(job, mirror->start),

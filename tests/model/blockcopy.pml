@@ -104,6 +104,7 @@ byte blocks[WRITERS];
 byte range[WRITERS];
 bit flight[WRITERS];		/* holds a reference of job->writes */
 bit target[WRITERS];		/* a destination request is outstanding */
+bit replacing[WRITERS];		/* and takes the place of a copy */
 
 /* For assertions only. */
 byte begun;			/* writers: they are alike, so the first writes come in their order */
@@ -114,10 +115,18 @@ hidden byte I3_one_copy_alone_in_its_region;
 hidden byte I3_mirrored_only_to_clean_and_not_copied;
 hidden byte I4_no_other_destination_write_beside_a_late_one;
 hidden byte I5_flushed_since_dirty_was_zero;
+hidden byte I5_all_of_it_is_there;
 hidden byte I6_nothing_in_flight_at_the_flip;
 hidden byte I6_legs_equal_and_flushed_at_the_flip;
 hidden byte I6_nothing_old_lands_after_the_flip;
 hidden byte nothing_left_behind;
+
+/* The regions that these blocks are all of. */
+#if BLOCKS == 2 && REGIONS == 1
+#define WHOLE(blocks)	((blocks) == ALL_BLOCKS)
+#else
+#define WHOLE(blocks)	REGIONS_OF(blocks)
+#endif
 
 /* What the tree says of a set of blocks. */
 #define IN_REGIONS(p)	(REGIONS_OF(blocks[p]) & where)
@@ -127,6 +136,7 @@ hidden byte nothing_left_behind;
 #define MIRRORING(p)	(range[p] != RANGE_SOURCE && target[p] && IN_REGIONS(p))
 #define OVERLAPS(p)	(range[p] == RANGE_MIRRORED && (blocks[p] & mine))
 #define LATE_REGIONS(p)	((range[p] == RANGE_LATE) * REGIONS_OF(blocks[p]))
+#define REPLACING(p)	replacing[p]
 #define TARGET(p)	target[p]
 #define FLIGHT(p)	flight[p]
 #define LATE_TARGET(p)	(target[p] && !flight[p] && IN_REGIONS(p))
@@ -137,6 +147,18 @@ hidden byte nothing_left_behind;
 #define CLAIMED 0
 #else
 #define CLAIMED (claim & where)
+#endif
+
+/* I2: when a mirrored write of whole regions takes the place of their copies. */
+#if defined(NO_REPLACED_COPIES)
+#define REPLACED_AT_ONCE 0
+#define REPLACED_AT_THE_END 0
+#elif defined(REPLACED_AFTER_THE_LEGS)
+#define REPLACED_AT_ONCE 0
+#define REPLACED_AT_THE_END WHOLE(mine)
+#else
+#define REPLACED_AT_ONCE WHOLE(mine)
+#define REPLACED_AT_THE_END 0
 #endif
 
 #ifdef NO_OVERLAP_ORDER
@@ -154,7 +176,7 @@ hidden byte nothing_left_behind;
 #ifdef MIRROR_TO_DIRTY
 #define CLEAN 1
 #else
-#define CLEAN (where & ~dirty)
+#define CLEAN ((where & ~dirty) || REPLACED_AT_ONCE || REPLACED_AT_THE_END)
 #endif
 
 #ifdef MIRROR_BESIDE_LATE
@@ -207,19 +229,23 @@ hidden byte nothing_left_behind;
 #define SAME_HOLD (parking && holds == hold)
 #endif
 
+#ifdef REPLACED_NOT_AWAITED
+#define ALL_REPLACED 1
+#else
+#define ALL_REPLACED (!EACH(REPLACING, ||))
+#endif
+
 #ifdef READY_WITH_EARLY_FLUSH
 #define READY_FLUSH_MAY_BEGIN 1
 #else
-#define READY_FLUSH_MAY_BEGIN (dirty == 0 && claim == 0)
+#define READY_FLUSH_MAY_BEGIN (dirty == 0 && claim == 0 && ALL_REPLACED)
 #endif
 
 /* Whether a range that was late goes when it is answered. */
 #if defined(LATE_FOR_EVER)
 #define GOES (range[p] != RANGE_LATE)
-#define WAS_LATE 0
 #else
 #define GOES 1
-#define WAS_LATE (range[p] == RANGE_LATE)
 #endif
 
 /* Which ends on the source are not marked: of plain writes, or of mirrored ones that failed. */
@@ -239,6 +265,13 @@ hidden byte nothing_left_behind;
 #define MAY_LEAVE (BOTH_ENDED || told)
 #else
 #define MAY_LEAVE ((BOTH_ENDED && !timed) || told)
+#endif
+
+/* Nothing is as it was before the job. */
+#if BLOCKS == 1
+#define COPIED_ONCE (dst[0] != JUNK)
+#else
+#define COPIED_ONCE (dst[0] != JUNK && dst[1] != JUNK)
 #endif
 
 #if BLOCKS == 1
@@ -354,17 +387,16 @@ inline lost_is_dirty()
 	lost = 0
 }
 
-/*
- * A range goes when both legs ended. One that was late and is answered is as any other until the
- * source ended, too.
- */
+/* A range goes when both legs ended; a late one stays as it is until the source ended, too. */
 inline range_goes()
 {
 	if
 #ifndef SPLIT
 	:: s == LEG_ENDED && BOTH_ENDED && GOES -> range[p] = RANGE_NONE
 #endif
-	:: s != LEG_ENDED && d == LEG_ENDED && WAS_LATE -> range[p] = RANGE_SOURCE
+#ifdef LATE_UNTIL_ANSWERED
+	:: s != LEG_ENDED && d == LEG_ENDED && range[p] == RANGE_LATE -> range[p] = RANGE_SOURCE
+#endif
 	:: else
 	fi
 }
@@ -377,6 +409,7 @@ inline destination_lands()
 
 inline destination_ends(failed)
 {
+	dirty = dirty & ~REPLACED_AT_THE_END;
 #ifndef NO_MARK_ON_TARGET_ERROR
 	if
 	:: failed -> dirty = dirty | where
@@ -385,6 +418,7 @@ inline destination_ends(failed)
 #endif
 	d = LEG_ENDED;
 	target[p] = 0;
+	replacing[p] = 0;
 #ifdef RANGE_GOES_WITH_DESTINATION
 	range[p] = RANGE_NONE;
 #else
@@ -452,24 +486,31 @@ proctype writer(byte p)
 			flight[p] = 1;
 			marks = 1
 		}
-		/* With one clean region at least, all of it may be mirrored; what is dirty stays so. */
+		/*
+		 * With one clean region at least, or one that it covers, all of it may be mirrored.
+		 * What it covers is clean from now on, other dirty regions stay so.
+		 */
 		:: atomic {
 			!CLAIMED && !LATE_HERE && CLEAN && ORDERED ->
 			I3_mirrored_only_to_clean_and_not_copied =
-				((copying & where) == 0 && (where & ~dirty)) OR_DATA_ONLY;
+				((copying & where) == 0 &&
+				 ((where & ~dirty) || WHOLE(mine))) OR_DATA_ONLY;
 			assert(I3_mirrored_only_to_clean_and_not_copied);
 			I4_no_other_destination_write_beside_a_late_one =
 				(!EACH(LATE_TARGET, ||)) OR_DATA_ONLY;
 			assert(I4_no_other_destination_write_beside_a_late_one);
+			replacing[p] = ((dirty & REPLACED_AT_ONCE) != 0);
+			dirty = dirty & ~REPLACED_AT_ONCE;
 			range[p] = RANGE_MIRRORED;
 			flight[p] = 1;
 			d = LEG_SENT;
-			target[p] = 1
+			target[p] = 1;
+			check_I1()
 		}
 #ifndef NO_WAIT_TIMEOUT
 		/* Its time is up while it waits. */
 		:: atomic {
-			CLAIMED || (!LATE_HERE && !(dirty & where) && !ORDERED) ->
+			CLAIMED || (!LATE_HERE && !ORDERED && (!(dirty & where) || WHOLE(mine))) ->
 			flight[p] = 1;
 			marks = 1
 		}
@@ -577,6 +618,7 @@ legs:		do
 #endif
 #ifndef SPLIT
 			dirty = dirty | where;
+			replacing[p] = 0;
 			told = 1
 #endif
 		}
@@ -584,6 +626,7 @@ legs:		do
 		:: d_step {
 			timed && !told ->
 			dirty = dirty | where;
+			replacing[p] = 0;
 			told = 1
 		}
 #endif
@@ -749,6 +792,8 @@ inline ready_unless_void()
 	:: !is_void ->
 		I5_flushed_since_dirty_was_zero = (lost || must == 0);
 		assert(I5_flushed_since_dirty_was_zero);
+		I5_all_of_it_is_there = (lost || COPIED_ONCE) OR_DATA_ONLY;
+		assert(I5_all_of_it_is_there);
 		ready = 1
 	:: else
 	fi;

@@ -314,6 +314,7 @@ END_TEST
 /* ---- markers and a copier at the same time ---- */
 
 #define MARKERS		3
+#define CLEARERS	2
 #define LOST_AFTER	20	/* seconds without a sign of the copier */
 
 static double seconds(void)
@@ -333,10 +334,17 @@ struct race {
 	struct bc_bitmap b;
 	unsigned long nbits;
 	unsigned int markers;
+	unsigned int clearers;		/* each has the regions that are its number, modulo that */
 	unsigned long source[MARKERS][4 * GROUP];
 	unsigned long destination[MARKERS][4 * GROUP];
 	bool stop;			/* the markers are done: drain and leave */
 	const char *failed;
+};
+
+struct clearer {
+	struct race *race;
+	unsigned int nr;
+	pthread_t thread;
 };
 
 struct marker {
@@ -362,7 +370,7 @@ static void copy(struct race *race, unsigned long first, unsigned long last)
 			smp_store_release(&race->destination[m][r], READ_ONCE(race->source[m][r]));
 }
 
-/* The count is never less than the bits that are there: only this thread clears any. */
+/* The count is never less than the bits that are there, where only this thread clears any. */
 static void check_count(struct race *race)
 {
 	unsigned long i, n = 0;
@@ -370,7 +378,7 @@ static void check_count(struct race *race)
 	for (i = 0; i < BITS_TO_LONGS(race->nbits); i++)
 		n += hweight_long(READ_ONCE(race->b.words[i]));
 	smp_rmb();
-	if (bc_bitmap_count(&race->b) < n)
+	if (race->clearers == 1 && bc_bitmap_count(&race->b) < n)
 		fail_race(race, "the count is less than the bits that are set");
 	if (atomic64_read(&race->b.nr_set) < 0)
 		fail_race(race, "the count is negative");
@@ -378,7 +386,8 @@ static void check_count(struct race *race)
 
 static void *copier(void *arg)
 {
-	struct race *race = arg;
+	struct clearer *me = arg;
+	struct race *race = me->race;
 	unsigned long from = 0, first, passes = 0;
 	double since = 0;
 
@@ -388,6 +397,8 @@ static void *copier(void *arg)
 		if (bc_bitmap_next(&race->b, from, &first)) {
 			unsigned long run = bc_bitmap_run(&race->b, first, 300);
 
+			if (race->clearers > 1)
+				run = run && first % race->clearers == me->nr;
 			if (run && bc_bitmap_clear(&race->b, first, first + run - 1))
 				copy(race, first, first + run - 1);
 			from = first + max(run, 1UL);
@@ -435,21 +446,26 @@ static void wait_copied(struct race *race, unsigned int m, unsigned long r, unsi
 }
 
 /* With @delays the atomic operations take their time, see SHIM_RACE_POINT(). */
-static void run_race(struct race *race, unsigned long nbits, unsigned int markers,
-		     unsigned long rounds, void *(*marker)(void *), bool delays)
+static void run_race_with(struct race *race, unsigned long nbits, unsigned int clearers,
+			  unsigned int markers, unsigned long rounds, void *(*marker)(void *),
+			  bool delays)
 {
+	struct clearer copiers[CLEARERS];
 	struct marker threads[MARKERS];
-	pthread_t thread;
 	unsigned long r;
 	unsigned int m;
 
 	memset(race, 0, sizeof(*race));
 	race->nbits = nbits;
 	race->markers = markers;
+	race->clearers = clearers;
 	shim_race = delays;
 	setup_bitmap(&race->b, nbits, false);
 
-	ck_assert_int_eq(pthread_create(&thread, NULL, copier, race), 0);
+	for (m = 0; m < clearers; m++) {
+		copiers[m] = (struct clearer) { .race = race, .nr = m };
+		ck_assert_int_eq(pthread_create(&copiers[m].thread, NULL, copier, &copiers[m]), 0);
+	}
 	for (m = 0; m < markers; m++) {
 		threads[m] = (struct marker) {
 			.race = race, .nr = m, .rounds = rounds, .state = unit_seed() + m,
@@ -459,7 +475,8 @@ static void run_race(struct race *race, unsigned long nbits, unsigned int marker
 	for (m = 0; m < markers; m++)
 		pthread_join(threads[m].thread, NULL);
 	smp_store_release(&race->stop, true);
-	pthread_join(thread, NULL);
+	for (m = 0; m < clearers; m++)
+		pthread_join(copiers[m].thread, NULL);
 	shim_race = false;
 
 	ck_assert_msg(!race->failed, "%s", race->failed);
@@ -471,6 +488,12 @@ static void run_race(struct race *race, unsigned long nbits, unsigned int marker
 		for (r = 0; r < nbits; r++)
 			unit_assert_eq(race->source[m][r], race->destination[m][r]);
 	bc_bitmap_exit(&race->b);
+}
+
+static void run_race(struct race *race, unsigned long nbits, unsigned int markers,
+		     unsigned long rounds, void *(*marker)(void *), bool delays)
+{
+	run_race_with(race, nbits, 1, markers, rounds, marker, delays);
 }
 
 static struct race race;
@@ -586,6 +609,31 @@ START_TEST(race_emptied_many)
 }
 END_TEST
 
+/* Two that clear: of the regions of one group, and of one word, each has every other one. */
+static void *mark_neighbours(void *arg)
+{
+	struct marker *me = arg;
+	struct race *race = me->race;
+	unsigned long i, seq = 0;
+
+	for (i = 0; i < me->rounds && !READ_ONCE(race->failed); i++) {
+		unsigned long r = unit_below(&me->state, 4) * GROUP + 2 * me->nr;
+
+		seq++;
+		WRITE_ONCE(race->source[me->nr][r], seq);
+		WRITE_ONCE(race->source[me->nr][r + 1], seq);
+		bc_bitmap_mark(&race->b, r, r + 1);
+		wait_copied(race, me->nr, r + i % 2, seq);
+	}
+	return NULL;
+}
+
+START_TEST(race_two_clearers)
+{
+	run_race_with(&race, 4 * GROUP, CLEARERS, 1 + _i, unit_scaled(50000), mark_neighbours, true);
+}
+END_TEST
+
 /* Ranges and single regions by all, over each other, never waiting. */
 static void *mark_ranges(void *arg)
 {
@@ -647,6 +695,7 @@ static Suite *bitmap_suite(void)
 	tcase_add_loop_test(races, race_one_word, 0, MARKERS);
 	tcase_add_test(races, race_emptied);
 	tcase_add_test(races, race_emptied_many);
+	tcase_add_loop_test(races, race_two_clearers, 0, MARKERS);
 	tcase_add_test(races, race_ranges);
 	tcase_add_loop_test(races, race_ranges_narrow, 0, MARKERS);
 	suite_add_tcase(suite, races);

@@ -3,7 +3,7 @@
 # kernels: 6.1 6.12 uml-debug uml
 # check: 6.12 uml-debug
 # tier: core
-# timeout: 180
+# timeout: 240
 # shellcheck source=cases.sh disable=SC2154
 . "$BLOCKCOPY_CHECKOUT/tests/vm/cases.sh"
 
@@ -62,6 +62,89 @@ wait_ready "$disk"
 wait_for 10 status_is "$disk" actively_synced 1
 guest_off "$pid" "$disk"
 expect_status "$disk" dirty_bytes 0
+compare_legs "$src" "$dst"
+
+check "what a mirrored write covers from end to end needs no copy (I2); what it does not is still dirty"
+bio fill "$dst" 0 64m 98
+# The limit lets a first piece go, and then nothing for long.
+start_job "$disk" "$src" "$dst" copy_mode write-blocking bandwidth 4096
+wait_for 10 status_above "$disk" copied_bytes 0
+wait_for 10 status_is "$disk" inflight_bytes 0
+dirty=$(status_value "$disk" dirty_bytes)
+copied=$(status_value "$disk" copied_bytes)
+region=$((REGION * 512))
+bio write "$dev" 32m 1m 21
+expect_status "$disk" dirty_bytes $((dirty -= 1 << 20))
+bio verify "$dst" 32m 1m 21
+# One whole region, and parts of both beside it.
+bio write "$dev" $(((40 << 20) + 4096)) $((2 * region)) 22
+expect_status "$disk" dirty_bytes $((dirty -= region))
+bio verify "$dst" $(((40 << 20) + 4096)) $((2 * region)) 22
+bio write "$dev" 48m $((region - 512)) 23
+bio write "$dev" $(((50 << 20) + 512)) $((region - 512)) 24
+expect_status "$disk" dirty_bytes $dirty
+bio verify "$dst" 48m 4k 98
+bio write "$dev" $(((64 << 20) - region)) $region 26
+expect_status "$disk" dirty_bytes $((dirty - region))
+expect_status "$disk" copied_bytes "$copied"
+msg "$disk" set bandwidth 0
+wait_for 20 status_is "$disk" actively_synced 1
+compare_legs "$src" "$dst"
+stop_job "$disk" "$src"
+
+check "READY, and actively synced, wait for such a write (I5)"
+# Of 2 MiB in two regions the limit lets one go. The destination takes its time for data, and none for flushes.
+linear_on two "$src" 4096
+dm_new slow "0 4096 delay $dst 0 0 $dst 0 2000 $dst 0 0"
+start=$REGION
+REGION=2048
+start_job "$two" "$src" "/dev/mapper/$slow" copy_mode write-blocking bandwidth 4096 write_timeout 60000
+REGION=$start
+wait_for 20 status_is "$two" copied_bytes $((1 << 20))
+bio write "/dev/mapper/$two" 1m 1m 27 &
+writer=$!
+wait_for 10 status_is "$two" dirty_bytes 0
+looks=0
+while :; do
+	early=$(status_value "$two" ready)$(status_value "$two" actively_synced)
+	kill -0 "$writer" 2> /dev/null || break
+	[ "$early" = 00 ] || fail "ready, actively synced: $early while the data is on its way"
+	looks=$((looks + 1))
+done
+[ $looks -gt 0 ] || fail "the write was over before anybody looked"
+wait "$writer"
+wait_ready "$two"
+expect_status "$two" actively_synced 1
+bio verify "$dst" 1m 1m 27
+stop_job "$two" "$src"
+
+check "one that fails there is dirty again"
+len=$(sectors "$src")
+linear_on leg "$dst"
+start_job "$disk" "$src" "/dev/mapper/$leg" copy_mode write-blocking bandwidth 4096 on_target_error ignore
+wait_for 10 status_above "$disk" copied_bytes 0
+wait_for 10 status_is "$disk" inflight_bytes 0
+dirty=$(status_value "$disk" dirty_bytes)
+swap_table "$leg" "0 65536 linear $dst 0
+65536 128 error
+65664 $((len - 65664)) linear $dst 65664"
+bio write "$dev" 32m 64k 25
+wait_for 10 status_above "$disk" target_errors 0
+expect_status "$disk" dirty_bytes "$dirty"
+swap_table "$leg" "0 $len linear $dst 0"
+msg "$disk" set bandwidth 0
+wait_for 60 status_is "$disk" actively_synced 1
+compare_legs "$src" "$dst"
+stop_job "$disk" "$src"
+
+check "with the smallest regions under random writes, which all replace copies"
+bio fill "$dst" 0 64m 97
+REGION=8 start_job "$disk" "$src" "$dst" copy_mode write-blocking bandwidth 8388608
+guest_on pid "$disk"
+wait_ready "$disk"
+guest_off "$pid" "$disk"
+wait_for 20 status_is "$disk" actively_synced 1
+status_above "$disk" mirrored_bytes $((1 << 20)) || fail "not mirrored"
 compare_legs "$src" "$dst"
 
 check "switched to background and back, under writes"
