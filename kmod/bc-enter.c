@@ -118,7 +118,8 @@ enum bc_way bc_mirror_choose(struct bc_job *job, struct bio *bio)
 		return BC_WAY_SOURCE;
 	/*
 	 * No copy clears the bits while this write is in the tree, as it would wait. A mirrored
-	 * write may: then this one marks them again when it ends. That others set them does no harm.
+	 * write may: then this one marks them again when it ends. That others set them does no
+	 * harm.
 	 */
 	if (!has_equal(job, bio) ||
 	    (all_dirty(job, io) && !replaces_copies(job, io, &first, &last)))

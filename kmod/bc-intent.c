@@ -521,20 +521,22 @@ static void flush_end(struct bio *bio)
 	}
 	bio_uninit(bio);
 	rcu_read_lock();	/* bc_meta_exit() waits for this */
-	if (source)
+	if (source) {
 		WRITE_ONCE(meta->source_flushed, true);
-	if (atomic_dec_and_test(&meta->flushes)) {
-		bc_meta_kick(meta);
-		bc_copier_kick(&meta->job->copier);	/* see bc_intent_flushes() */
+	} else {
+		/* After its error; pairs with bc_intent_flushes(). */
+		smp_store_release(&meta->destination_flushed, true);
+		bc_copier_kick(&meta->job->copier);
 	}
+	if (atomic_dec_and_test(&meta->flushes))
+		bc_meta_kick(meta);
 	wake_up_all(&meta->quiet);
 	rcu_read_unlock();
 }
 
 bool bc_intent_flushes(struct bc_job *job)
 {
-	/* With its error; pairs with the atomic_dec_and_test() in flush_end(). */
-	return job->meta && atomic_read_acquire(&job->meta->flushes);
+	return job->meta && !smp_load_acquire(&job->meta->destination_flushed);
 }
 
 static void flush_work_fn(struct work_struct *work)
@@ -558,6 +560,7 @@ static void begin_flush(struct bc_meta *meta)
 	meta->phase = BC_CLEAR_FLUSH;
 	atomic_set(&meta->flushes, 2);
 	WRITE_ONCE(meta->source_flushed, false);
+	WRITE_ONCE(meta->destination_flushed, false);
 	queue_work(meta->job->copier.wq, &meta->flush);
 }
 
@@ -626,6 +629,7 @@ int bc_intent_init(struct bc_meta *meta, unsigned long regions)
 	INIT_WORK(&meta->send, send_work);
 	bio_list_init(&meta->admitted);
 	meta->source_flushed = true;
+	meta->destination_flushed = true;
 	meta->nr_blocks = bc_format_blocks(regions);
 	/* Whole blocks, as they are written whole. */
 	n = meta->nr_blocks * BLOCK_WORDS;

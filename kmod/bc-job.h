@@ -3,8 +3,8 @@
  * One job: what the files of the target share. The invariants I1 to I12 are those of the protocol:
  *
  *   I1  An acknowledged guest write is on both legs, or its region is dirty.
- *   I2  Only the copier clears a dirty bit, and before it reads the source; or a mirrored write that
- *	 covers all of the region, and before either leg is sent.
+ *   I2  Only the copier clears a dirty bit, and before it reads the source; or a mirrored write
+ *	 that covers all of the region, and before either leg is sent.
  *   I3  At most one copy of a region is in flight, and none while a mirrored write is; no mirrored
  *	 write starts on a region that is being copied.
  *   I4  While a destination write is in flight whose guest was acknowledged, nothing else writes to

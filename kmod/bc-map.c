@@ -68,9 +68,9 @@ static void finish(struct answer *a, u64 next)
 }
 
 /*
- * The next regions from @region on that are dirty or being copied, or that a mirrored write may have
- * taken the place of a copy for. All these enter the tree before they clear their bits, and leave it
- * after they have set them again, if they have to.
+ * The next regions from @region on that are dirty or being copied, or where a mirrored write may
+ * have taken the place of a copy. All these enter the tree before they clear their bits, and leave
+ * it after they have set them again, if they have to.
  *
  * Context: mirrors.lock held. Return: whether there are some.
  */

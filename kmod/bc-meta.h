@@ -103,6 +103,7 @@ struct bc_meta {
 	int flush_failures;		/* of the job, when the pass began */
 	atomic_t flushes;		/* in flight, or about to be */
 	bool source_flushed;		/* none of them is the source's */
+	bool destination_flushed;	/* nor the destination's */
 	struct bio *flush_bios;		/* two */
 	blk_status_t flush_status[2];
 	struct work_struct flush;	/* on the copier's queue: may block in submit_bio() */
@@ -231,7 +232,7 @@ void bc_intent_put(struct bc_job *job, unsigned int epoch);
 void bc_intent_ask(struct bc_job *job, unsigned long first, unsigned long last);
 bool bc_intent_asked(struct bc_job *job);
 
-/* Is the destination being flushed to clear bits? The copier is kicked when it was. Context: any. */
+/* Is the destination being flushed to clear bits? The end of it kicks the copier. Context: any. */
 bool bc_intent_flushes(struct bc_job *job);
 
 /* Parts of the work. Return: 0 or -errno. */

@@ -114,7 +114,7 @@ void bc_mirror_flush_failed(struct bc_job *job, blk_status_t status)
 	unsigned long flags;
 
 	spin_lock_irqsave(&m->lock, flags);
-	m->error = m->error ?: status;
+	m->error = status;	/* the last one tells */
 	m->errors++;
 	m->flush_failed = true;
 	spin_unlock_irqrestore(&m->lock, flags);
@@ -153,7 +153,7 @@ static void destination_ended(struct bc_mirror *mirror, blk_status_t status)
 		return;
 	}
 	atomic_inc(&job->flush_failures);	/* perhaps one */
-	m->error = m->error ?: status;
+	m->error = status;
 	m->errors++;
 	/* One that is durable may be a write and a flush, of everything. */
 	m->flush_failed |= !mirror->sectors || (mirror->destination_bio->bi_opf & REQ_FUA);

@@ -123,8 +123,8 @@ static bool slow_window(struct bc_job *job)
 }
 
 /*
- * Was a quarter or more of what was copied in this window made dirty again; or half, when that is no
- * more than to be told? Little headway because little was copied is no reason to mirror: the
+ * Was a quarter or more of what was copied in this window made dirty again; or half, when that is
+ * only to be told? Little headway because little was copied is no reason to mirror: the
  * destination is slow, or the bandwidth limited.
  */
 static bool stalled_window(struct bc_job *job, u64 dirty, u64 copied)

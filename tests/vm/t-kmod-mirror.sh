@@ -95,7 +95,7 @@ stop_job "$disk" "$src"
 check "READY, and actively synced, wait for such a write (I5)"
 # Of 2 MiB in two regions the limit lets one go. The destination takes its time for data, and none for flushes.
 linear_on two "$src" 4096
-dm_new slow "0 4096 delay $dst 0 0 $dst 0 2000 $dst 0 0"
+dm_new slow "0 4096 delay $dst 0 0 $dst 0 $((500 * case_slow + 1500)) $dst 0 0"
 start=$REGION
 REGION=2048
 start_job "$two" "$src" "/dev/mapper/$slow" copy_mode write-blocking bandwidth 4096 write_timeout 60000
@@ -108,7 +108,7 @@ looks=0
 while :; do
 	early=$(status_value "$two" ready)$(status_value "$two" actively_synced)
 	kill -0 "$writer" 2> /dev/null || break
-	[ "$early" = 00 ] || fail "ready, actively synced: $early while the data is on its way"
+	[ "$early" = 00 ] || bio verify "$dst" 1m 1m 27 2> /dev/null || fail "ready, actively synced: $early while the data is on its way"
 	looks=$((looks + 1))
 done
 [ $looks -gt 0 ] || fail "the write was over before anybody looked"
