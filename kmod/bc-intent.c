@@ -536,6 +536,7 @@ static void flush_end(struct bio *bio)
 
 bool bc_intent_flushes(struct bc_job *job)
 {
+	/* And then its error; pairs with flush_end(). */
 	return job->meta && !smp_load_acquire(&job->meta->destination_flushed);
 }
 

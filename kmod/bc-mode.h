@@ -3,11 +3,11 @@
  * When guest writes are mirrored: the copy mode, and what the destination allows.
  *
  * "auto" looks twice a second. It goes to mirroring when the guest makes a quarter of what is
- * copied dirty again, and back when the destination makes guest writes wait for long. A time-out ends
- * mirroring at once, in "write-blocking" as well; it is tried again after a hold-off that doubles
- * with each time, 5 to 60 s. Copying goes on all the time. When dirty regions do not become fewer
- * during a hold-off, bounded latency and convergence are not to be had together: the guest wins,
- * and the event "falling-behind" says so.
+ * copied dirty again, and back when the destination makes guest writes wait for long. A time-out
+ * ends mirroring at once, in "write-blocking" as well; it is tried again after a hold-off that
+ * doubles with each time, 5 to 60 s. Copying goes on all the time. When dirty regions do not become
+ * fewer during a hold-off, bounded latency and convergence are not to be had together: the guest
+ * wins, and the event "falling-behind" says so.
  */
 #ifndef BC_MODE_H
 #define BC_MODE_H
