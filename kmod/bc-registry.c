@@ -193,6 +193,13 @@ int bc_registry_metadata_heir(struct bc_job *job)
 		if (!other->meta || other->meta->bdev != job->meta->bdev ||
 		    READ_ONCE(other->meta->state) != BC_META_OK)
 			heir = -1;
+		/*
+		 * I4: what is copied once more after a flush that failed is dirty in memory only,
+		 * and may still be on its way.
+		 */
+		else if (atomic_read(&other->flush_failures) &&
+			 !bc_copier_is_quiet(&other->copier))
+			heir = -1;
 		else if (!heir)
 			heir = 1;
 	}
