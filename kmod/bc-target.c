@@ -193,6 +193,11 @@ static int blockcopy_message(struct dm_target *ti, unsigned int argc, char **arg
 {
 	struct bc_job *job = ti->private;
 
+	/* The table is live from a moment before: what the job knows is still being read. */
+	if (!READ_ONCE(job->live)) {
+		DMWARN("%s: %s: not resumed yet", dm_device_name(job->md), argv[0]);
+		return -EBUSY;
+	}
 	if (argc == 1 && !strcmp(argv[0], "pause"))
 		return bc_job_pause(job);
 	if (argc == 1 && !strcmp(argv[0], "resume"))
