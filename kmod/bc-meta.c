@@ -198,6 +198,9 @@ void bc_meta_fail(struct bc_meta *meta, const char *why)
 		DMERR("%s: metadata: %s: the job goes on without, after a crash it begins anew",
 		      job->name, why);
 		bc_job_metadata_failed(job, hold);
+	} else if (hold) {
+		/* Given up by a message, while a completion waited for its record. */
+		bc_complete_cancel(job, BC_READY, BC_ERROR_METADATA);
 	}
 	admit_all(job, &bios);
 	mod_delayed_work(meta->wq, &meta->tick, 0);
@@ -619,6 +622,7 @@ void bc_meta_exit(struct bc_job *job)
 	wait_event(meta->quiet, meta->phase != BC_CLEAR_DRAIN || smp_load_acquire(&meta->drained));
 	synchronize_rcu();	/* epoch_drained(), flush_end() */
 	cancel_delayed_work_sync(&meta->timer);
+	cancel_work_sync(&meta->work);	/* before what it arms */
 	cancel_delayed_work_sync(&meta->tick);
 	if (meta->wq) {
 		cancel_work_sync(&meta->send);
