@@ -153,7 +153,8 @@ static bool yields(struct bc_copier *c)
 	}
 	/* One that ends unseen in between costs no more than that time. */
 	if (READ_ONCE(job->yielding) && now < c->yield_until && bc_guest_waits(job)) {
-		kick_later(c, c->yield_until - now);
+		/* Not kick_later(): for a hole it may be set for much later. */
+		mod_delayed_work(c->wq, &c->timer, nsecs_to_jiffies(c->yield_until - now) + 1);
 		return true;
 	}
 	WRITE_ONCE(job->yielding, false);
