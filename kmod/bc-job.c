@@ -348,11 +348,13 @@ static int open_leg(struct dm_target *ti, struct bc_leg *leg, char **argv, blk_m
 	}
 	leg->start = start;
 	r = dm_get_device(ti, argv[0], mode, &leg->dev);
-	if (r)
+	if (r) {
 		ti->error = cannot_open;
-	else
-		leg->bdev = leg->dev->bdev;
-	return r;
+		return r;
+	}
+	leg->bdev = leg->dev->bdev;
+	leg->block = bdev_logical_block_size(leg->bdev) >> SECTOR_SHIFT;
+	return 0;
 }
 
 struct file *bc_leg_open(const struct bc_leg *leg)

@@ -143,7 +143,8 @@ extern const char *const bc_event_names[BC_EVENT_MAX];
 /* One side of the job: a range of a device, as long as the target. */
 struct bc_leg {
 	struct dm_dev *dev;		/* the table's, NULL when that is gone */
-	struct block_device *bdev;
+	struct block_device *bdev;	/* the source's is gone with the table */
+	unsigned int block;		/* logical, in sectors */
 	sector_t start;
 	struct file *file;		/* the destination's outlives the table, see bc-reap.c */
 };
