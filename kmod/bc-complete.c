@@ -425,14 +425,20 @@ enum bc_flip bc_complete_recorded(struct bc_job *job, u64 hold)
 	return r;
 }
 
+bool bc_complete_give_up(struct bc_job *job, enum bc_state state, enum bc_error error,
+			 struct bio_list *bios)
+{
+	lockdep_assert_held(&job->lock);
+	return job->completion.phase != BC_PHASE_NONE && give_up(job, state, error, bios);
+}
+
 bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error error)
 {
 	struct bio_list bios = BIO_EMPTY_LIST;
-	bool was = false;
+	bool was;
 
 	mutex_lock(&job->lock);
-	if (job->completion.phase != BC_PHASE_NONE)
-		was = give_up(job, state, error, &bios);
+	was = bc_complete_give_up(job, state, error, &bios);
 	mutex_unlock(&job->lock);
 	bc_hold_release(job, &bios);
 	return was;

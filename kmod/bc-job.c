@@ -105,9 +105,11 @@ void bc_job_set_state(struct bc_job *job, enum bc_state state, enum bc_event eve
 /* Stop copying, and guest writes from waiting for the destination, until "resume". */
 static void pause_after_error(struct bc_job *job, enum bc_error error)
 {
-	bool was = bc_complete_cancel(job, BC_COPYING, error);
+	struct bio_list bios = BIO_EMPTY_LIST;
+	bool was;
 
 	mutex_lock(&job->lock);
+	was = bc_complete_give_up(job, BC_COPYING, error, &bios);
 	if (job->state == BC_READY || (job->state == BC_COPYING && !job->paused)) {
 		WRITE_ONCE(job->paused, true);
 		bc_mode_update(job);
@@ -117,29 +119,34 @@ static void pause_after_error(struct bc_job *job, enum bc_error error)
 			bc_job_set_state(job, BC_COPYING, BC_EVENT_ERROR, error);
 	}
 	mutex_unlock(&job->lock);
+	bc_hold_release(job, &bios);
 }
 
 /* The copier tries again after a while; what it can not repair ends the epoch (I5). */
 static void go_on_after_error(struct bc_job *job, enum bc_error error, bool first)
 {
-	if (!bc_complete_cancel(job, BC_COPYING, error)) {
-		mutex_lock(&job->lock);
-		if (job->state == BC_READY || (job->state == BC_COPYING && first))
-			bc_job_set_state(job, BC_COPYING, BC_EVENT_ERROR, error);
-		mutex_unlock(&job->lock);
-	}
+	struct bio_list bios = BIO_EMPTY_LIST;
+
+	mutex_lock(&job->lock);
+	if (!bc_complete_give_up(job, BC_COPYING, error, &bios) &&
+	    (job->state == BC_READY || (job->state == BC_COPYING && first)))
+		bc_job_set_state(job, BC_COPYING, BC_EVENT_ERROR, error);
+	mutex_unlock(&job->lock);
+	bc_hold_release(job, &bios);
 	if (error != BC_ERROR_SOURCE_READ)
 		bc_mode_fall_back(job);
 }
 
 static void fail(struct bc_job *job, enum bc_error error)
 {
-	if (bc_complete_cancel(job, BC_FAILED, error))
-		return;
+	struct bio_list bios = BIO_EMPTY_LIST;
+
 	mutex_lock(&job->lock);
-	if (job->state == BC_COPYING || job->state == BC_READY)
+	if (!bc_complete_give_up(job, BC_FAILED, error, &bios) &&
+	    (job->state == BC_COPYING || job->state == BC_READY))
 		bc_job_set_state(job, BC_FAILED, BC_EVENT_ERROR, error);
 	mutex_unlock(&job->lock);
+	bc_hold_release(job, &bios);
 }
 
 void bc_job_error(struct bc_job *job, enum bc_error error, blk_status_t status)

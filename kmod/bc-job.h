@@ -546,6 +546,13 @@ int bc_complete(struct bc_job *job, const struct bc_how *how);
 bool bc_complete_cancel(struct bc_job *job, enum bc_state state, enum bc_error error);
 
 /*
+ * The same for who looks at the state as well: no completion begins in between. Context: job->lock
+ * held. *@bios is for bc_hold_release(), without the lock.
+ */
+bool bc_complete_give_up(struct bc_job *job, enum bc_state state, enum bc_error error,
+			 struct bio_list *bios);
+
+/*
  * The copier has nothing dirty and nothing in flight. Return: the hold to flush for, 0 for none
  * yet.
  */
