@@ -79,18 +79,16 @@ static void flip(struct bc_job *job, struct bio_list *bios)
 
 	lockdep_assert_held(&job->lock);
 	m->flipped = m->hold;
-	/* A finished copy gets no write that comes after its instant. Nothing waits in the tree. */
 	if (m->how.reverse) {
 		bc_reverse(job);
-	} else {
-		WRITE_ONCE(job->mirrors.mirroring, false);
-		if (m->how.pivot)
-			WRITE_ONCE(job->truth, job->destination);
-	}
-	if (m->how.reverse) {
 		end_completion(job, BC_READY, BC_EVENT_PIVOTED, BC_ERROR_NONE, bios);
 		queue_work(job->wq, &m->begin);
-	} else if (m->how.pivot) {
+		return;
+	}
+	/* A finished copy gets no write that comes after its instant. Nothing waits in the tree. */
+	WRITE_ONCE(job->mirrors.mirroring, false);
+	if (m->how.pivot) {
+		WRITE_ONCE(job->truth, job->destination);
 		/* With metadata that has failed: where the truth is may still be said there. */
 		if (job->meta)
 			bc_meta_kick(job->meta);
@@ -456,7 +454,6 @@ static void completion_decided(struct work_struct *work)
 		give_up(job, BC_READY, BC_ERROR_GROUP, &bios);
 	mutex_unlock(&job->lock);
 	bc_hold_release(job, &bios);
-	bc_copier_kick(&job->copier);
 }
 
 static void completion_timer(struct work_struct *work)
@@ -476,7 +473,6 @@ static void completion_timer(struct work_struct *work)
 	}
 	mutex_unlock(&job->lock);
 	bc_hold_release(job, &bios);
-	bc_copier_kick(&job->copier);
 }
 
 static void writes_drained(struct bc_job *job)

@@ -219,14 +219,17 @@ static bool get_buffers(struct bc_copier *c, unsigned int bytes, struct page **r
 	return *ret_there;
 }
 
-/* Nothing may be issued: nobody is to wait for it. */
-static void give_way(struct bc_copier *c)
+/* Whether nothing may be issued; then nobody is to wait for it. */
+static bool gives_way(struct bc_copier *c)
 {
 	struct bc_job *job = bc_copier_job(c);
 
+	if (bc_copier_may_issue(c))
+		return false;
 	bc_copy_withdraw(c);
 	if (READ_ONCE(c->stopped) || READ_ONCE(job->state) == BC_FAILED || bc_source_failed(job))
 		bc_copy_cut(c);
+	return true;
 }
 
 /* Issue one more piece. Return: false when that has to wait for something that will kick. */
@@ -238,11 +241,7 @@ static bool issue(struct bc_copier *c)
 	struct page *chunks, *there = NULL;
 	bool limited, modest;
 
-	if (!bc_copier_may_issue(c)) {
-		give_way(c);
-		return false;
-	}
-	if (list_empty(&c->idle_pieces))
+	if (gives_way(c) || list_empty(&c->idle_pieces))
 		return false;
 	/* A guest whose writes are held waits for nothing but the devices. */
 	limited = READ_ONCE(job->state) != BC_COMPLETING;
@@ -261,10 +260,8 @@ static bool issue(struct bc_copier *c)
 	 * finished copy must not have. Found, and then looked at; pairs with end_completion().
 	 */
 	smp_rmb();
-	if (!bc_copier_may_issue(c)) {
-		give_way(c);
+	if (gives_way(c))
 		return false;
-	}
 	/* Both buffers of a piece that is compared fit into what the pool always has. */
 	most = job->args.compare ? BC_PIECE_SECTORS / 2 : BC_PIECE_SECTORS;
 	sectors = min_t(sector_t, copy->end - (c->current_copy ? copy->next : copy->start),

@@ -511,25 +511,21 @@ static int commit(struct bc_meta *meta)
 static void flush_end(struct bio *bio)
 {
 	struct bc_meta *meta = bio->bi_private;
-	bool source = bio == &meta->flush_bios[0];
+	unsigned int leg = bio - meta->flush_bios;
 
-	meta->flush_status[!source] = bio->bi_status;
+	meta->flush_status[leg] = bio->bi_status;
 	/* I6: at once, a flip may be near. A device may tell only one of those who flush. */
-	if (!source && bio->bi_status) {
+	if (leg == BC_FLUSH_DESTINATION && bio->bi_status) {
 		atomic_inc(&meta->job->flush_failures);
 		bc_mirror_flush_failed(meta->job, bio->bi_status);
 	}
 	bio_uninit(bio);
 	rcu_read_lock();	/* bc_meta_exit() waits for this */
-	if (source) {
-		WRITE_ONCE(meta->source_flushed, true);
-	} else {
-		/* After its error; pairs with bc_intent_flushes(). */
-		smp_store_release(&meta->destination_flushed, true);
-		bc_copier_kick(&meta->job->copier);
-	}
-	if (atomic_dec_and_test(&meta->flushes))
+	/* After its error; a full barrier, pairs with bc_intent_flushes(). */
+	if (atomic_fetch_andnot(BIT(leg), &meta->flushes) == BIT(leg))
 		bc_meta_kick(meta);
+	if (leg == BC_FLUSH_DESTINATION)
+		bc_copier_kick(&meta->job->copier);
 	wake_up_all(&meta->quiet);
 	rcu_read_unlock();
 }
@@ -537,7 +533,8 @@ static void flush_end(struct bio *bio)
 bool bc_intent_flushes(struct bc_job *job)
 {
 	/* And then its error; pairs with flush_end(). */
-	return job->meta && !smp_load_acquire(&job->meta->destination_flushed);
+	return job->meta &&
+	       (atomic_read_acquire(&job->meta->flushes) & BIT(BC_FLUSH_DESTINATION));
 }
 
 static void flush_work_fn(struct work_struct *work)
@@ -559,9 +556,7 @@ static void flush_work_fn(struct work_struct *work)
 static void begin_flush(struct bc_meta *meta)
 {
 	meta->phase = BC_CLEAR_FLUSH;
-	atomic_set(&meta->flushes, 2);
-	WRITE_ONCE(meta->source_flushed, false);
-	WRITE_ONCE(meta->destination_flushed, false);
+	atomic_set(&meta->flushes, BIT(BC_FLUSH_SOURCE) | BIT(BC_FLUSH_DESTINATION));
 	queue_work(meta->job->copier.wq, &meta->flush);
 }
 
@@ -597,7 +592,7 @@ int bc_intent_clear(struct bc_meta *meta)
 			abandon(meta);
 		return 0;
 	case BC_CLEAR_FLUSH:
-		/* Pairs with the atomic_dec_and_test() in flush_end(). */
+		/* Pairs with the atomic_fetch_andnot() in flush_end(). */
 		if (atomic_read_acquire(&meta->flushes))
 			return 0;
 		if (flushed(meta) && may_clear(job))
@@ -629,8 +624,6 @@ int bc_intent_init(struct bc_meta *meta, unsigned long regions)
 	INIT_WORK(&meta->flush, flush_work_fn);
 	INIT_WORK(&meta->send, send_work);
 	bio_list_init(&meta->admitted);
-	meta->source_flushed = true;
-	meta->destination_flushed = true;
 	meta->nr_blocks = bc_format_blocks(regions);
 	/* Whole blocks, as they are written whole. */
 	n = meta->nr_blocks * BLOCK_WORDS;

@@ -51,6 +51,9 @@ enum bc_meta_state {
 extern const char *const bc_meta_state_names[BC_META_STATE_MAX];
 
 /* A pass that clears bits. */
+/* The legs that are flushed before bits are cleared. */
+enum { BC_FLUSH_SOURCE, BC_FLUSH_DESTINATION };
+
 enum bc_clear_phase {
 	BC_CLEAR_IDLE,
 	BC_CLEAR_DRAIN,			/* what began before the gate was closed, ends */
@@ -101,10 +104,8 @@ struct bc_meta {
 
 	enum bc_clear_phase phase;
 	int flush_failures;		/* of the job, when the pass began */
-	atomic_t flushes;		/* in flight, or about to be */
-	bool source_flushed;		/* none of them is the source's */
-	bool destination_flushed;	/* nor the destination's */
-	struct bio *flush_bios;		/* two */
+	atomic_t flushes;		/* mask: in flight, or about to be */
+	struct bio *flush_bios;		/* of BC_FLUSH_... each */
 	blk_status_t flush_status[2];
 	struct work_struct flush;	/* on the copier's queue: may block in submit_bio() */
 

@@ -68,7 +68,8 @@ void bc_reap(struct bc_job *job)
 	/* The source is the guest's, and is about to be somebody else's. It has to answer. */
 	wait_event(c->quiet, !atomic_read(&c->reads));
 	if (job->meta)
-		wait_event(job->meta->quiet, READ_ONCE(job->meta->source_flushed));
+		wait_event(job->meta->quiet,
+			   !(atomic_read(&job->meta->flushes) & BIT(BC_FLUSH_SOURCE)));
 	DMWARN("%s: the destination does not answer, the job is cleaned up when it does",
 	       job->name);
 	bc_completion_exit(job);

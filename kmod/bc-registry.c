@@ -194,11 +194,11 @@ int bc_registry_metadata_heir(struct bc_job *job)
 		    READ_ONCE(other->meta->state) != BC_META_OK)
 			heir = -1;
 		/*
-		 * I4: what is copied once more after a flush that failed is dirty in memory only,
-		 * and may still be on its way.
+		 * I4, I11: dirty in memory only is what was asked for and is not noted yet, and all
+		 * that is copied once more after a flush failed, which may still be on its way.
 		 */
-		else if (atomic_read(&other->flush_failures) &&
-			 !bc_copier_is_quiet(&other->copier))
+		else if (bc_intent_asked(other) || (atomic_read(&other->flush_failures) &&
+						    !bc_copier_is_quiet(&other->copier)))
 			heir = -1;
 		else if (!heir)
 			heir = 1;

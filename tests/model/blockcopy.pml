@@ -150,10 +150,7 @@ hidden byte nothing_left_behind;
 #endif
 
 /* I2: when a mirrored write of whole regions takes the place of their copies. */
-#if defined(NO_REPLACED_COPIES)
-#define REPLACED_AT_ONCE 0
-#define REPLACED_AT_THE_END 0
-#elif defined(REPLACED_AFTER_THE_LEGS)
+#ifdef REPLACED_AFTER_THE_LEGS
 #define REPLACED_AT_ONCE 0
 #define REPLACED_AT_THE_END WHOLE(mine)
 #else

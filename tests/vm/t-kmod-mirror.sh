@@ -96,10 +96,7 @@ check "READY, and actively synced, wait for such a write (I5)"
 # Of 2 MiB in two regions the limit lets one go. The destination takes its time for data, and none for flushes.
 linear_on two "$src" 4096
 dm_new slow "0 4096 delay $dst 0 0 $dst 0 $((500 * case_slow + 1500)) $dst 0 0"
-start=$REGION
-REGION=2048
-start_job "$two" "$src" "/dev/mapper/$slow" copy_mode write-blocking bandwidth 4096 write_timeout 60000
-REGION=$start
+REGION=2048 start_job "$two" "$src" "/dev/mapper/$slow" copy_mode write-blocking bandwidth 4096 write_timeout 60000
 wait_for 20 status_is "$two" copied_bytes $((1 << 20))
 bio write "/dev/mapper/$two" 1m 1m 27 &
 writer=$!
