@@ -9,7 +9,6 @@
 
 # Commands take so many jiffies, and a flush that has anything to do 50 ms for each of them.
 delay=10
-[ "$case_slow" = 1 ] || delay=40
 modprobe -q sd_mod || skip "this kernel has no SCSI disks"
 modprobe -q scsi_debug dev_size_mb=16 max_luns=5 delay=$delay || skip "this kernel has no scsi_debug"
 host=$(ls -d /sys/bus/pseudo/drivers/scsi_debug/adapter*/host*)
@@ -34,6 +33,10 @@ bio fill "$src" 0 16m 1
 linear_on disk "$src"
 table=$(dmsetup table "$disk")
 
+# set_delay JIFFIES: refused while a command is on its way
+set_delay() {
+	echo "$1" 2> /dev/null > /sys/bus/pseudo/drivers/scsi_debug/delay
+}
 unplug() {
 	echo 1 > "/sys/block/${1#/dev/}/device/delete"
 }
@@ -69,8 +72,10 @@ gone_and_told
 check "in the last flush of a pivot, which succeeds"
 blockcopy start "$disk" "${disks[2]}" --force --synchronous-writes --write-timeout 10000 --wait > /dev/null
 wait_for 20 status_is "$disk" actively_synced 1
+# A flush of 10 s: long enough to be seen and cut, however slowly the commands start.
+wait_for 20 set_delay 200
 guest_on guest "$disk" -t 2 -p 2000
-wait_for 20 status_above "$disk" mirrored_bytes 65536
+wait_for 20 status_above "$disk" mirrored_bytes 0
 blockcopy pivot "$disk" --max-blackout 60000 > "$case_dir/pivot" 2>&1 &
 pivot=$!
 held() {
@@ -80,6 +85,7 @@ held() {
 # Both writers wait: what goes on is the flush.
 wait_for 20 held
 unplug "${disks[2]}"
+wait_for 20 set_delay $delay
 status=0
 wait $pivot || status=$?
 echo "  pivot: $status, $(tail -n 1 "$case_dir/pivot")"
