@@ -294,6 +294,7 @@ int bc_job_set(struct bc_job *job, const char *name, const char *value)
 	if (args.copy_mode != job->args.copy_mode) {
 		WRITE_ONCE(job->args.copy_mode, args.copy_mode);
 		job->mode.wanted = false;
+		bc_mode_forget_trial(job);
 		bc_mode_update(job);
 		bc_job_event(job, BC_EVENT_MODE_CHANGED);
 	}
@@ -469,8 +470,8 @@ static int allocate(struct dm_target *ti, struct bc_job *job)
 	/* What changed since the copy was finished only the metadata can tell. */
 	if (job->args.pivoted || (job->args.finished && job->args.sync != BC_SYNC_BITMAP))
 		dirty = false;
-	job->guest_nr = alloc_percpu(int);
-	if (!job->guest_nr)
+	job->guest = alloc_percpu(struct bc_guest);
+	if (!job->guest)
 		return -ENOMEM;
 	r = bc_bitmap_init(&job->dirty, regions, dirty);
 	if (!r && job->args.target_is_zero) {
@@ -593,7 +594,7 @@ void bc_job_destroy(struct bc_job *job)
 	kvfree(job->zero);
 	bioset_exit(&job->clones[0]);
 	bioset_exit(&job->clones[1]);
-	free_percpu(job->guest_nr);
+	free_percpu(job->guest);
 	bc_job_close(job);
 	if (job->destination->file)
 		bdev_fput(job->destination->file);

@@ -149,6 +149,12 @@ struct bc_leg {
 	struct file *file;		/* the destination's outlives the table, see bc-reap.c */
 };
 
+/* What the guest does on one processor; only the sums mean something. */
+struct bc_guest {
+	int waiting;			/* requests in flight */
+	unsigned int writes;		/* that began */
+};
+
 /* Per-bio data. end_io finds the bio consumed, so map keeps what it needs. */
 struct bc_io {
 	sector_t start;			/* in the target */
@@ -329,7 +335,7 @@ struct bc_job {
 	unsigned int turn;		/* written by completion_begin() alone */
 	unsigned long guest_last;	/* jiffies; when the guest's last request began or ended */
 	bool yielding;			/* the copier waits until one ends */
-	int __percpu *guest_nr;		/* requests in flight: the sum */
+	struct bc_guest __percpu *guest;
 	struct bc_bitmap dirty;
 	bool listing;			/* more is to be marked before READY: see bc-list.c */
 	unsigned long *zero;		/* target_is_zero: regions not written there; else NULL */
@@ -445,6 +451,9 @@ void bc_io_end(struct bc_job *job, struct bio *bio, blk_status_t status);
 
 /* Has the guest requests in flight? Looks at each processor. Context: any. */
 bool bc_guest_waits(const struct bc_job *job);
+
+/* How many writes it began, modulo 2^32. Looks at each processor. Context: any. */
+unsigned int bc_guest_writes(const struct bc_job *job);
 
 /* Is the guest at work, or was it a moment ago? Context: any. */
 static inline bool bc_guest_is_busy(const struct bc_job *job)

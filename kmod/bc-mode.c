@@ -13,8 +13,10 @@
 #define HOLD_OFF_MIN_S	5
 #define HOLD_OFF_MAX_S	60
 
-/* When READY, a pivot copies this much in a moment. */
+/* When READY, a pivot copies this much in a moment, ... */
 #define LITTLE_DIRTY	SZ_1M
+/* ... and so much in a window, where a small write has its whole region copied, is no matter. */
+#define LITTLE_COPIED	SZ_16M
 
 static u64 dirty_bytes(struct bc_job *job)
 {
@@ -131,10 +133,31 @@ static bool stalled_window(struct bc_job *job, u64 dirty, u64 copied)
 {
 	struct bc_mode *mode = &job->mode;
 	u64 gained = mode->dirty > dirty ? mode->dirty - dirty : 0;
+	bool much = !mode->held_off && !mode->dear && copied > LITTLE_COPIED;
 
-	if (job->state == BC_READY && dirty <= LITTLE_DIRTY)
+	if (dirty <= (job->state == BC_READY ? LITTLE_DIRTY : 0) && !much)
 		return false;
-	return dirty && gained <= (mode->held_off ? copied / 2 : copied - copied / 4);
+	return gained <= (mode->held_off ? copied / 2 : copied - copied / 4);
+}
+
+/*
+ * READY already: mirroring is to save copies, and the guest is not to pay for that. Did it write as
+ * much in this window as in the last one before?
+ */
+static void on_trial(struct bc_job *job, unsigned int writes)
+{
+	struct bc_mode *mode = &job->mode;
+
+	if (!job->mirrors.mirroring || !writes || time_before(jiffies, mode->good_since + WINDOW))
+		return;
+	if (writes >= mode->trial - mode->trial / 4) {
+		mode->trial = 0;
+	} else if (++mode->poor >= WINDOWS) {
+		mode->trial = 0;
+		mode->dear = true;
+		mode->wanted = false;
+		change_mode(job, "the guest writes less than before");
+	}
 }
 
 /* Does the destination answer? Nothing is late, and the copier has got on or has nothing there. */
@@ -150,7 +173,9 @@ static void look(struct bc_job *job)
 	u64 dirty = dirty_bytes(job);
 	u64 copied = READ_ONCE(job->copier.copied_bytes) - mode->copied;
 	bool stalled = stalled_window(job, dirty, copied);
+	unsigned int writes = bc_guest_writes(job) - mode->writes;
 
+	mode->writes += writes;
 	mode->dirty = dirty;
 	mode->copied += copied;
 	mode->stalled = stalled && !job->paused ? mode->stalled + 1 : 0;
@@ -172,7 +197,11 @@ static void look(struct bc_job *job)
 		   mode->stalled >= WINDOWS && copied) {
 		mode->wanted = true;
 		mode->stalled = 0;
+		mode->trial = job->state == BC_READY && dirty <= LITTLE_DIRTY ? writes : 0;
+		mode->poor = 0;
 		change_mode(job, "the guest writes as fast as is copied");
+	} else if (mode->trial) {
+		on_trial(job, writes);
 	}
 }
 
@@ -210,6 +239,13 @@ void bc_mode_start(struct bc_job *job)
 	queue_delayed_work(job->wq, &job->mode.tick, WINDOW);
 }
 
+void bc_mode_forget_trial(struct bc_job *job)
+{
+	lockdep_assert_held(&job->lock);
+	job->mode.trial = 0;
+	job->mode.dear = false;
+}
+
 void bc_mode_forget(struct bc_job *job)
 {
 	struct bc_mode *mode = &job->mode;
@@ -221,6 +257,7 @@ void bc_mode_forget(struct bc_job *job)
 	mode->stalled = 0;
 	mode->slow = 0;
 	mode->good_since = jiffies;
+	bc_mode_forget_trial(job);
 }
 
 void bc_mode_init(struct bc_job *job)

@@ -85,7 +85,7 @@ static void count_guest(struct bc_job *job, const struct bio *bio, int n)
 {
 	unsigned long now = jiffies;
 
-	this_cpu_add(*job->guest_nr, n);
+	this_cpu_add(job->guest->waiting, n);
 	if (READ_ONCE(job->guest_last) == now)
 		return;
 	WRITE_ONCE(job->guest_last, now);
@@ -102,7 +102,17 @@ bool bc_guest_waits(const struct bc_job *job)
 	int cpu, nr = 0;
 
 	for_each_possible_cpu(cpu)
-		nr += READ_ONCE(*per_cpu_ptr(job->guest_nr, cpu));
+		nr += READ_ONCE(per_cpu_ptr(job->guest, cpu)->waiting);
+	return nr;
+}
+
+unsigned int bc_guest_writes(const struct bc_job *job)
+{
+	unsigned int nr = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		nr += READ_ONCE(per_cpu_ptr(job->guest, cpu)->writes);
 	return nr;
 }
 
@@ -130,6 +140,7 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 		 */
 		remap(job, READ_ONCE(job->truth), bio);
 	} else {
+		this_cpu_inc(job->guest->writes);
 		io->start = dm_target_offset(job->ti, bio->bi_iter.bi_sector);
 		io->sectors = bio_sectors(bio);
 		io->since = jiffies;	/* I7: the time that it is parked counts */
