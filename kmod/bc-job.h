@@ -152,7 +152,7 @@ struct bc_leg {
 /* What the guest does on one processor; only the sums mean something. */
 struct bc_guest {
 	int waiting;			/* requests in flight */
-	unsigned int writes;		/* that began */
+	unsigned int written;		/* sectors of writes that began */
 };
 
 /* Per-bio data. end_io finds the bio consumed, so map keeps what it needs. */
@@ -449,11 +449,17 @@ void bc_job_close(struct bc_job *job);
 int bc_io_map(struct bc_job *job, struct bio *bio);
 void bc_io_end(struct bc_job *job, struct bio *bio, blk_status_t status);
 
+/* Sectors that either leg takes, at least; also when the devices themselves are gone. */
+static inline unsigned int bc_job_block(const struct bc_job *job)
+{
+	return max(job->source->block, job->destination->block);
+}
+
 /* Has the guest requests in flight? Looks at each processor. Context: any. */
 bool bc_guest_waits(const struct bc_job *job);
 
-/* How many writes it began, modulo 2^32. Looks at each processor. Context: any. */
-unsigned int bc_guest_writes(const struct bc_job *job);
+/* Sectors of the writes that it began, modulo 2^32. Looks at each processor. Context: any. */
+unsigned int bc_guest_written(const struct bc_job *job);
 
 /* Is the guest at work, or was it a moment ago? Context: any. */
 static inline bool bc_guest_is_busy(const struct bc_job *job)

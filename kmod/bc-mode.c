@@ -24,6 +24,13 @@ static u64 dirty_bytes(struct bc_job *job)
 		READ_ONCE(job->copier.in_flight_bytes);
 }
 
+/* READY, and there would be little to copy at a pivot. What is on its way counts once. */
+static bool is_little(struct bc_job *job)
+{
+	return job->state == BC_READY &&
+	       bc_bitmap_count(&job->dirty) << (job->region_shift + SECTOR_SHIFT) <= LITTLE_DIRTY;
+}
+
 static bool wanted(struct bc_job *job)
 {
 	switch (READ_ONCE(job->args.copy_mode)) {
@@ -135,28 +142,36 @@ static bool stalled_window(struct bc_job *job, u64 dirty, u64 copied)
 	u64 gained = mode->dirty > dirty ? mode->dirty - dirty : 0;
 	bool much = !mode->held_off && !mode->dear && copied > LITTLE_COPIED;
 
-	if (dirty <= (job->state == BC_READY ? LITTLE_DIRTY : 0) && !much)
+	if ((!dirty || is_little(job)) && !much)
 		return false;
 	return gained <= (mode->held_off ? copied / 2 : copied - copied / 4);
+}
+
+static void give_trial_up(struct bc_job *job, const char *why)
+{
+	job->mode.trial = 0;
+	job->mode.stalled = 0;
+	job->mode.wanted = false;
+	change_mode(job, why);
 }
 
 /*
  * READY already: mirroring is to save copies, and the guest is not to pay for that. Did it write as
  * much in this window as in the last one before?
  */
-static void on_trial(struct bc_job *job, unsigned int writes)
+static void on_trial(struct bc_job *job, unsigned int written)
 {
 	struct bc_mode *mode = &job->mode;
 
-	if (!job->mirrors.mirroring || !writes || time_before(jiffies, mode->good_since + WINDOW))
+	if (!job->mirrors.mirroring || time_before(jiffies, mode->good_since + WINDOW))
 		return;
-	if (writes >= mode->trial - mode->trial / 4) {
+	if (!written) {
+		give_trial_up(job, "the guest does not write");
+	} else if (written >= mode->trial - mode->trial / 4) {
 		mode->trial = 0;
 	} else if (++mode->poor >= WINDOWS) {
-		mode->trial = 0;
 		mode->dear = true;
-		mode->wanted = false;
-		change_mode(job, "the guest writes less than before");
+		give_trial_up(job, "the guest writes less than before");
 	}
 }
 
@@ -167,18 +182,32 @@ static bool answers(struct bc_job *job)
 	       (!READ_ONCE(job->copier.in_flight) || job->mode.copied != job->mode.copied_before);
 }
 
+/* Nothing is looked at for a while: the next window begins here. */
+static void rebase(struct bc_job *job)
+{
+	struct bc_mode *mode = &job->mode;
+
+	mode->dirty = dirty_bytes(job);
+	mode->copied = READ_ONCE(job->copier.copied_bytes);
+	mode->written = bc_guest_written(job);
+	mode->stalled = 0;
+}
+
 static void look(struct bc_job *job)
 {
 	struct bc_mode *mode = &job->mode;
 	u64 dirty = dirty_bytes(job);
 	u64 copied = READ_ONCE(job->copier.copied_bytes) - mode->copied;
 	bool stalled = stalled_window(job, dirty, copied);
-	unsigned int writes = bc_guest_writes(job) - mode->writes;
+	unsigned int written = bc_guest_written(job) - mode->written;
 
-	mode->writes += writes;
+	mode->written += written;
 	mode->dirty = dirty;
 	mode->copied += copied;
-	mode->stalled = stalled && !job->paused ? mode->stalled + 1 : 0;
+	if (stalled && !job->paused && !READ_ONCE(job->copier.stopped))
+		mode->stalled++;
+	else
+		mode->stalled = 0;
 	mode->slow = slow_window(job) ? mode->slow + 1 : 0;
 
 	if (mode->held_off) {
@@ -197,11 +226,11 @@ static void look(struct bc_job *job)
 		   mode->stalled >= WINDOWS && copied) {
 		mode->wanted = true;
 		mode->stalled = 0;
-		mode->trial = job->state == BC_READY && dirty <= LITTLE_DIRTY ? writes : 0;
+		mode->trial = is_little(job) ? written : 0;
 		mode->poor = 0;
 		change_mode(job, "the guest writes as fast as is copied");
 	} else if (mode->trial) {
-		on_trial(job, writes);
+		on_trial(job, written);
 	}
 }
 
@@ -217,6 +246,8 @@ static void mode_tick(struct work_struct *work)
 		if (job->state == BC_COPYING || job->state == BC_READY) {
 			look(job);
 			slow = mode->slow >= WINDOWS;
+		} else {
+			rebase(job);
 		}
 	}
 	/* A change may have been put off until the destination's queue is short. */
@@ -232,7 +263,7 @@ static void mode_tick(struct work_struct *work)
 void bc_mode_start(struct bc_job *job)
 {
 	mutex_lock(&job->lock);
-	job->mode.dirty = dirty_bytes(job);
+	rebase(job);
 	job->mode.window_ends = jiffies + WINDOW;
 	bc_mode_update(job);
 	mutex_unlock(&job->lock);

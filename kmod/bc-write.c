@@ -106,13 +106,13 @@ bool bc_guest_waits(const struct bc_job *job)
 	return nr;
 }
 
-unsigned int bc_guest_writes(const struct bc_job *job)
+unsigned int bc_guest_written(const struct bc_job *job)
 {
 	unsigned int nr = 0;
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		nr += READ_ONCE(per_cpu_ptr(job->guest, cpu)->writes);
+		nr += READ_ONCE(per_cpu_ptr(job->guest, cpu)->written);
 	return nr;
 }
 
@@ -140,7 +140,6 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 		 */
 		remap(job, READ_ONCE(job->truth), bio);
 	} else {
-		this_cpu_inc(job->guest->writes);
 		io->start = dm_target_offset(job->ti, bio->bi_iter.bi_sector);
 		io->sectors = bio_sectors(bio);
 		io->since = jiffies;	/* I7: the time that it is parked counts */
@@ -152,6 +151,8 @@ int bc_io_map(struct bc_job *job, struct bio *bio)
 			io->sectors = job->mirrors.max_sectors;
 			dm_accept_partial_bio(bio, io->sectors);
 		}
+		if (bio_op(bio) == REQ_OP_WRITE)
+			this_cpu_add(job->guest->written, io->sectors);
 		if (job->meta && !admitted(job, bio))
 			return DM_MAPIO_SUBMITTED;
 		route(job, bio);
