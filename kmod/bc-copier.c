@@ -383,6 +383,7 @@ static void settle(struct bc_copier *c)
 		return;
 	if (bc_copy_rests(c, &due)) {
 		now = ktime_get_ns();
+		c->resting = true;
 		mod_delayed_work(c->wq, &c->timer,
 				 due > now ? nsecs_to_jiffies(due - now) + 1 : 1);
 	} else {
@@ -400,6 +401,11 @@ static void copier_work(struct work_struct *work)
 	WRITE_ONCE(c->running, true);
 	smp_mb();	/* "running" before "stopped" is read; pairs with bc_copier_stop() */
 	WRITE_ONCE(c->idle, false);
+	/* For something sooner kick_later() leaves a timer alone that runs already. */
+	if (c->resting) {
+		c->resting = false;
+		cancel_delayed_work(&c->timer);
+	}
 	do {
 		mirror_errors(c);
 		bc_flush_ended(c);

@@ -223,6 +223,7 @@ struct bc_copier {
 
 	struct llist_head done;		/* shared: pieces whose bio ended */
 	bool idle;			/* shared: nothing will wake the copier but a mark */
+	bool resting;			/* but a mark, or the timer, which is set for a hole */
 	bool stopped;			/* shared: issue nothing (suspended) */
 	wait_queue_head_t quiet;	/* woken when nothing is in flight */
 	unsigned int in_flight;		/* shared for reading: pieces and flushes */
