@@ -343,7 +343,7 @@ static bool goes_in_parts(struct bc_copier *c, const struct bc_piece *piece)
 static void part_unread(struct bc_copier *c, struct bc_piece *piece)
 {
 	struct bc_job *job = bc_copier_job(c);
-	unsigned int block = job->source->block;	/* the device itself may be gone */
+	unsigned int block = bc_job_block(job);
 	bool first;
 
 	bc_account(&job->source_errors, job->source_errors + 1);

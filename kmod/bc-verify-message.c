@@ -17,6 +17,9 @@ struct request {
 /* [repair] [bandwidth <bytes/s>] [<start> <len>] */
 static int parse(struct bc_job *job, unsigned int argc, char **argv, struct request *ret)
 {
+	unsigned int block;
+	u64 end;
+
 	*ret = (struct request) { .len = job->len };
 	if (argc && !strcmp(argv[0], "repair")) {
 		ret->repair = true;
@@ -35,6 +38,11 @@ static int parse(struct bc_job *job, unsigned int argc, char **argv, struct requ
 		return -EINVAL;
 	if (!ret->len || ret->start >= job->len || ret->len > job->len - ret->start)
 		return -EINVAL;
+	/* No device reads less. */
+	block = bc_job_block(job);
+	end = min_t(u64, round_up(ret->start + ret->len, block), job->len);
+	ret->start = round_down(ret->start, block);
+	ret->len = end - ret->start;
 	return 0;
 }
 
