@@ -14,13 +14,18 @@ static bool blocked;
 
 int cancel_on_signals(struct ctl *c)
 {
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 	sigset_t mask;
 	int fd;
 
 	sigemptyset(&mask);
-	sigaddset(&mask, SIGINT);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGHUP);
+	/* What nohup, or a shell in the background, has us ignore would come through once blocked. */
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		struct sigaction found;
+
+		if (sigaction(signals[i], NULL, &found) == 0 && found.sa_handler != SIG_IGN)
+			sigaddset(&mask, signals[i]);
+	}
 	if (sigprocmask(SIG_BLOCK, &mask, &old_mask) < 0)
 		return -errno;
 	blocked = true;

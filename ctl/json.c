@@ -199,5 +199,4 @@ void json_print_metadata(FILE *f, const struct blockcopy_metadata *md)
 #undef NUMBER
 #undef TEXT
 	print(f, o, JSON_C_TO_STRING_PLAIN);
-	json_object_put(o);
 }
