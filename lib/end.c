@@ -209,6 +209,7 @@ int blockcopy_abort(struct blockcopy *bc, const char *name, bool missing_ok)
 		return r;
 	if (r == 0) {
 		/* What an interrupted start or abort left goes too. */
+		bcl_clear_loaded_job(bc, &dev);
 		if (bcl_helper_find(bc, &dev, &j.dev) > 0 && j.dev.open_count == 0)
 			drop_helper(bc, &j.dev);
 		bcl_begin(bc);

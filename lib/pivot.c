@@ -249,6 +249,7 @@ static int check_member(struct blockcopy *bc, const struct how *how, const struc
 static int check_members(struct blockcopy *bc, const struct how *how, const struct group *g)
 {
 	const struct member *done = NULL, *ready = NULL, *gone = NULL;
+	bool tracks = false;
 
 	for (size_t i = 0; i < g->n; i++) {
 		const struct member *m = &g->members[i];
@@ -258,6 +259,7 @@ static int check_members(struct blockcopy *bc, const struct how *how, const stru
 			gone = m;
 		} else if (how->is_done(&m->job)) {
 			done = m;
+			tracks = tracks || bcl_is_tracking(&m->job);
 		} else {
 			ready = m;
 			r = check_member(bc, how, &m->job);
@@ -265,7 +267,8 @@ static int check_members(struct blockcopy *bc, const struct how *how, const stru
 				return r;
 		}
 	}
-	if (gone && (ready || !done)) {
+	/* One that tracks may have finished days ago: that says nothing about the others. */
+	if (gone && (ready || !done || tracks)) {
 		struct bcl_job none;
 		int r = bcl_job_find(bc, gone->name, &none);
 

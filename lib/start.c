@@ -238,7 +238,8 @@ static int make_plan(struct blockcopy *bc, const struct bcl_dm_info *dev, const 
 		r = bcl_destination_check(bc, &p->destination, dev, bcl_table_len(p->live) * 512,
 					  o->force || goes_on(&p->args));
 	if (r == 0 && p->args.target_is_zero)
-		r = bcl_sample_zero(bc, p->destination.path, bcl_table_len(p->live) * 512);
+		r = bcl_sample_zero(bc, p->destination.device ?: p->destination.path,
+				    bcl_table_len(p->live) * 512);
 	if (r == 0)
 		r = find_metadata(bc, p, o);
 	if (r == 0)

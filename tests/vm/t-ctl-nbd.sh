@@ -145,7 +145,7 @@ done
 
 check "qcow2: created, finished"
 img=$home/copy.qcow2
-start "$img" --format qcow2 --finish
+start "$img" --format qcow2 --target-is-zero --finish
 wait_for 10 none_attached
 expect "mode" "$(stat -c %a "$img")" 600
 expect "format" "$(qemu-img info --output=json "$img" | jq -r .format)" qcow2

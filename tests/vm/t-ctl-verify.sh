@@ -70,7 +70,7 @@ expect "verify" "$(info "$disk" verify)" running
 refuses 4 "being verified already" blockcopy verify "$disk"
 msg "$disk" verify stop
 wait_for 10 stopped
-blockcopy verify "$disk" --bandwidth 64K 2> "$case_dir/err" &
+env --default-signal=INT blockcopy verify "$disk" --bandwidth 64K 2> "$case_dir/err" &
 pid=$!
 running() {
 	info_is "$disk" verify running
