@@ -13,14 +13,44 @@ static void probe_freep(blkid_probe *pr)
 		blkid_free_probe(*pr);
 }
 
-static const char *const tags[] = { "UUID=", "PARTUUID=", "LABEL=", "PARTLABEL=" };
+/* What udev calls them; of what anybody may have written there it has no blanks and the like. */
+static const struct {
+	const char *tag, *property;
+} tags[] = {
+	{ "UUID=", "ID_FS_UUID_ENC" },
+	{ "PARTUUID=", "ID_PART_ENTRY_UUID" },
+	{ "LABEL=", "ID_FS_LABEL_ENC" },
+	{ "PARTLABEL=", "ID_PART_ENTRY_NAME" },
+};
+
+static const char *property_of(const char *spec)
+{
+	for (size_t i = 0; i < ELEMENTSOF(tags); i++)
+		if (!strncmp(spec, tags[i].tag, strlen(tags[i].tag)))
+			return tags[i].property;
+	return NULL;
+}
 
 bool bcl_blk_is_tag(const char *spec)
 {
-	for (size_t i = 0; i < ELEMENTSOF(tags); i++)
-		if (!strncmp(spec, tags[i], strlen(tags[i])))
-			return true;
-	return false;
+	return property_of(spec);
+}
+
+int bcl_blk_tag_property(const char *spec, const char **ret_property, char **ret_value)
+{
+	_cleanup_free_ char *type = NULL, *value = NULL, *encoded = NULL;
+	const char *property = property_of(spec);
+	size_t size;
+
+	if (!property || blkid_parse_tag_string(spec, &type, &value) != 0 || !value || !*value)
+		return -EINVAL;
+	size = 4 * strlen(value) + 1;
+	encoded = malloc(size);
+	if (!encoded || blkid_encode_string(value, encoded, size) < 0)
+		return -ENOMEM;
+	*ret_property = property;
+	*ret_value = TAKE_PTR(encoded);
+	return 0;
 }
 
 int bcl_blk_find_tag(const char *spec, char **ret_path)

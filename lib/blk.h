@@ -11,6 +11,10 @@ bool bcl_blk_is_tag(const char *spec);
 /* The device of a tag. Return: 0, -ENODEV none has it, -EINVAL, -ENOMEM. */
 int bcl_blk_find_tag(const char *spec, char **ret_path);
 /*
+ * The property by which udev's database knows the tag, and its value there. Return: 0, -EINVAL, -ENOMEM.
+ */
+int bcl_blk_tag_property(const char *spec, const char **ret_property, char **ret_value);
+/*
  * What "@path" carries: "an ext4 file system (\"data\")", "a gpt partition table".
  * Return: 1 with a text, 0 nothing, -errno.
  */

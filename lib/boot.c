@@ -17,6 +17,7 @@
 #include "internal.h"
 #include "metadata.h"
 #include "sysfs.h"
+#include "udev.h"
 
 /* Where the data is: a device by its identity, or by the caller's word alone. */
 struct truth {
@@ -81,6 +82,37 @@ static int check_name(struct blockcopy *bc, const struct truth *t, const char *n
 }
 
 /*
+ * The device that the caller's word means. A copy carries the tags of its source: of several devices with that
+ * tag it is the one with the identity, and without one nobody knows.
+ */
+static int find(struct blockcopy *bc, const char *spec, const char *identity, struct bcl_destination *ret)
+{
+	_cleanup_(bcl_devs_done) struct bcl_devs twins = {};
+	char found[BC_FORMAT_IDENTITY_SIZE];
+
+	if (bcl_udev_tagged(spec, &twins) < 0 || twins.n < 2)
+		return bcl_destination_find(bc, spec, ret);
+	for (size_t i = 0; i < twins.n; i++) {
+		_cleanup_free_ char *path = bcl_device_path(twins.v[i]);
+
+		if (!path)
+			return bcl_oom(bc);
+		if (!identity) {
+			_cleanup_free_ char *other = bcl_device_path(twins.v[1]);
+
+			return bcl_fail(bc, BLOCKCOPY_REFUSED, -ENOTUNIQ,
+					"%s: found it on %s and on %s, needed one device: a copy has the tags of "
+					"its source, a name of /dev/disk/by-id is one disk's", spec, path,
+					other ? other : "another");
+		}
+		bcl_identity_of(twins.v[i], found);
+		if (!strcmp(found, identity))
+			return bcl_destination_find(bc, path, ret);
+	}
+	return bcl_destination_find(bc, spec, ret);
+}
+
+/*
  * The one of the two that has this identity: its number, with both in "@d" as far as they are there. One
  * that is not may be it: then that is the error.
  */
@@ -92,7 +124,7 @@ static int choose_of(struct blockcopy *bc, const char *const devices[2], const c
 	int r = 0, n = 0, which = 0;
 
 	for (int i = 0; i < 2; i++) {
-		int s = devices[i] ? bcl_destination_find(bc, devices[i], &d[i]) : -ENOENT;
+		int s = devices[i] ? find(bc, devices[i], identity, &d[i]) : -ENOENT;
 
 		if (s < 0) {
 			if (devices[i] && r == 0)
@@ -208,11 +240,12 @@ int blockcopy_attach_job(struct blockcopy *bc, const char *device, const char *n
 		r = check_name(bc, &t, name);
 	if (r == 0)
 		r = t.identity ? choose(bc, devices, t.identity, t.metadata.path, &d) :
-				 bcl_destination_find(bc, device, &d);
-	if (r == 0 && t.size && t.size != d.size / 512)
+		    there ? bcl_destination_find(bc, device, &d) : find(bc, device, NULL, &d);
+	/* It may have been made larger since. */
+	if (r == 0 && t.size > d.size / 512)
 		r = bcl_fail(bc, BLOCKCOPY_REFUSED, -ESTALE,
-			     "%s: found %" PRIu64 " bytes, needed %" PRIu64 ", as the metadata on %s "
-			     "says", d.path, d.size, t.size * 512, t.metadata.path);
+			     "%s: found %" PRIu64 " bytes, needed at least %" PRIu64 ", as the metadata "
+			     "on %s says", d.path, d.size, t.size * 512, t.metadata.path);
 	if (r == 0 && there)
 		r = check_existing(bc, &dev, name, &d, &t);
 	if (r == 0 && !there)
