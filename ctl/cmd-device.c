@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Commands around devices: attach, detach, grow, recover; and version, help. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "ctl.h"
 
@@ -16,10 +17,13 @@ int cmd_detach(struct ctl *c)
 
 int cmd_grow(struct ctl *c)
 {
+	char *metadata = tab_metadata(c, c->arg[0]);
 	char buf[SIZE_TEXT];
 	uint64_t len;
+	int r = blockcopy_grow_recorded(c->bc, c->arg[0], metadata, &len);
 
-	if (blockcopy_grow(c->bc, c->arg[0], &len) < 0)
+	free(metadata);
+	if (r < 0)
 		return failed(c);
 	printf("%s has %" PRIu64 " bytes (%s) now\n", c->arg[0], len, format_size(len, buf));
 	return BLOCKCOPY_OK;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Commands for a job that runs: pivot, finish, abort, pause, resume, set. */
+#include <stdlib.h>
+
 #include "ctl.h"
 
 /* What is done to several devices is done to all of them at once: that has to be said. */
@@ -43,23 +45,41 @@ static int verify_all(struct ctl *c)
 	return r;
 }
 
+/* "@warning" may be NULL, and is freed. */
+static void warn_of_tab(char *warning, bool pivoted)
+{
+	if (warning && pivoted)
+		complain(BLOCKCOPY_OK, "%s", warning);
+	free(warning);
+}
+
 static int pivot_group(struct ctl *c, unsigned int max_blackout_ms)
 {
 	uint64_t blackout_us[GROUP_MAX];
+	char *warning[GROUP_MAX];
+	int r;
 
-	if (blockcopy_pivot_group(c->bc, (const char *const *)c->arg, c->n_arg, max_blackout_ms,
-				  blackout_us) < 0)
-		return failed(c);
-	print_group(c, "pivoted", "Successfully pivoted", blackout_us);
-	return BLOCKCOPY_OK;
+	for (int i = 0; i < c->n_arg; i++)
+		warning[i] = stale_tab_line(c, c->arg[i]);
+	r = blockcopy_pivot_group(c->bc, (const char *const *)c->arg, c->n_arg, max_blackout_ms,
+				  blackout_us);
+	if (r < 0)
+		r = failed(c);
+	else
+		print_group(c, "pivoted", "Successfully pivoted", blackout_us);
+	for (int i = 0; i < c->n_arg; i++)
+		warn_of_tab(warning[i], r == 0);
+	return r;
 }
 
 int pivot_job(struct ctl *c, unsigned int max_blackout_ms)
 {
 	const char *text = "Successfully pivoted";
 	uint64_t blackout;
+	char *warning;
 	int r;
 
+	warning = c->opt.source_failed ? NULL : stale_tab_line(c, c->arg[0]);
 	if (c->opt.keep_source) {
 		r = blockcopy_pivot_keep_source(c->bc, c->arg[0], max_blackout_ms, &blackout);
 		text = "Successfully pivoted, and the source is kept as the destination";
@@ -70,9 +90,11 @@ int pivot_job(struct ctl *c, unsigned int max_blackout_ms)
 		r = blockcopy_pivot(c->bc, c->arg[0], max_blackout_ms, &blackout);
 	}
 	if (r < 0)
-		return failed(c);
-	print_result(c, "pivoted", text, &blackout);
-	return BLOCKCOPY_OK;
+		r = failed(c);
+	else
+		print_result(c, "pivoted", text, &blackout);
+	warn_of_tab(warning, r == 0);
+	return r;
 }
 
 int cmd_pivot(struct ctl *c)

@@ -7,7 +7,6 @@
 #include <sys/sysmacros.h>
 
 #include "ctl.h"
-#include "tab.h"
 
 /* A word of an option that only start has; "@later" are those that a later version will know. */
 static int word_option(const char *option, const char *word, const char *needed,
@@ -151,39 +150,6 @@ static int wait_for_it(struct ctl *c, int64_t timeout_ms, unsigned int max_black
 	return BLOCKCOPY_OK;
 }
 
-static bool same_device(struct ctl *c, const char *a, const char *b)
-{
-	dev_t x, y;
-
-	return !strcmp(a, b) || (blockcopy_resolve(c->bc, a, &x) == 0 &&
-				 blockcopy_resolve(c->bc, b, &y) == 0 && x == y);
-}
-
-/*
- * A device that comes back at boot as its metadata says must not be copied without it: a pivot would
- * not be known there.
- */
-static int check_tab(struct ctl *c)
-{
-	struct tab_entry e = {};
-	int status = BLOCKCOPY_OK, r;
-	const char *what;
-	FILE *f;
-
-	f = fopen(TAB_FILE, "re");
-	if (!f)
-		return BLOCKCOPY_OK;
-	while (!status && ((r = tab_next(f, &e, &what)) > 0 || r == -EINVAL))
-		if (r > 0 && e.metadata && same_device(c, e.name, c->arg[0]) &&
-		    !(c->opt.metadata && same_device(c, e.metadata, c->opt.metadata)))
-			status = complain(BLOCKCOPY_REFUSED, "%s: found metadata for it in " TAB_FILE
-					  " (%s), needed the copy to have it, too: --metadata %s", e.name,
-					  e.metadata, e.metadata);
-	tab_entry_done(&e);
-	fclose(f);
-	return status;
-}
-
 static int start(struct ctl *c, const struct blockcopy_options *o)
 {
 	bool wait = c->opt.wait || c->opt.pivot || c->opt.finish || c->opt.timeout;
@@ -204,7 +170,7 @@ static int start(struct ctl *c, const struct blockcopy_options *o)
 		return complain(BLOCKCOPY_USAGE, "--keep-tracking needs --finish and --metadata");
 	if (c->opt.keep_source && (!c->opt.pivot || c->opt.metadata))
 		return complain(BLOCKCOPY_USAGE, "--keep-source needs --pivot, and excludes --metadata");
-	r = check_tab(c);
+	r = check_tab(c, c->arg[0]);
 	if (r)
 		return r;
 	if (c->opt.dry_run)

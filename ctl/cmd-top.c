@@ -245,15 +245,19 @@ static void set_limit(struct top *t)
 static void pivot(struct top *t)
 {
 	uint64_t blackout_us = 0;
-	char what[80];
+	char what[80], *warning;
 	int r;
 
 	tell(t, "%s: switching ...", t->subject);
 	draw(t);
 	*t->message = '\0';
+	warning = stale_tab_line(t->c, t->subject);
 	r = blockcopy_pivot(t->c->bc, t->subject, MAX_BLACKOUT_MS, &blackout_us);
 	snprintf(what, sizeof(what), "switched, writes were held for %.3f ms", blackout_us / 1000.0);
 	done(t, r, what);
+	if (r == 0 && warning)
+		tell(t, "%s", warning);
+	free(warning);
 }
 
 /* ---- keys ---- */

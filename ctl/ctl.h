@@ -61,6 +61,21 @@ int pivot_job(struct ctl *c, unsigned int max_blackout_ms);
 /* blockcopy_finish(), or the other one with --keep-tracking. Return: exit status. */
 int finish_job(struct ctl *c, unsigned int max_blackout_ms, uint64_t *ret_blackout_us);
 
+/* ---- tab-check.c: the line of blockcopytab for a device ---- */
+
+/*
+ * A device that comes back at boot as its metadata says must not be copied without it: a pivot would
+ * not be known there. Return: exit status.
+ */
+int check_tab(struct ctl *c, const char *name);
+/* The metadata of its line. Return: NULL without, or no memory; else to be freed. */
+char *tab_metadata(struct ctl *c, const char *name);
+/*
+ * Before a pivot: what to tell after it, where the next boot would use the old device and nobody would
+ * notice. Return: NULL if there is nothing to tell; else to be freed.
+ */
+char *stale_tab_line(struct ctl *c, const char *name);
+
 /* ---- options.c ---- */
 
 /* Return: -1 go on; else an exit status, something was printed. */

@@ -415,6 +415,12 @@ int blockcopy_detach(struct blockcopy *bc, const char *name);
  * be somebody else's.
  */
 int blockcopy_grow(struct blockcopy *bc, const char *name, uint64_t *ret_len);
+/*
+ * The same for a device that blockcopy_attach_job() makes at boot with that metadata (may be NULL): where its job has pivoted the
+ * metadata says how long the device is, and is told first. BLOCKCOPY_REFUSED for metadata of another device, or of a job that is
+ * to come back.
+ */
+int blockcopy_grow_recorded(struct blockcopy *bc, const char *name, const char *metadata, uint64_t *ret_len);
 
 /* ---- looking ---- */
 

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "internal.h"
+#include "metadata.h"
 #include "sysfs.h"
 
 /* Whose the rest of the device below may be. */
@@ -85,7 +86,25 @@ static int check_table(struct blockcopy *bc, const struct bcl_dm_info *dev, cons
 	return 0;
 }
 
+/*
+ * Before the table: a device that is longer after a boot than it was made is one that can be grown again,
+ * a shorter one has lost its end.
+ */
+static int record(struct blockcopy *bc, const char *metadata, const struct bcl_dm_info *dev, dev_t below,
+		  uint64_t offset, uint64_t len)
+{
+	_cleanup_(bcl_destination_done) struct bcl_destination d = {};
+	int r = bcl_destination_find(bc, metadata, &d);
+
+	return r < 0 ? r : bcl_metadata_set_len(bc, &d, dev->dev, below, offset, len);
+}
+
 int blockcopy_grow(struct blockcopy *bc, const char *name, uint64_t *ret_len)
+{
+	return blockcopy_grow_recorded(bc, name, NULL, ret_len);
+}
+
+int blockcopy_grow_recorded(struct blockcopy *bc, const char *name, const char *metadata, uint64_t *ret_len)
 {
 	_cleanup_(bcl_table_freep) struct bcl_table *live = NULL, *t = NULL;
 	_cleanup_free_ char *params = NULL;
@@ -119,7 +138,10 @@ int blockcopy_grow(struct blockcopy *bc, const char *name, uint64_t *ret_len)
 	params = strdup(live->lines[0].params);
 	if (!params || bcl_table_new(&t) < 0 || bcl_table_add(t, 0, len, "linear", params) < 0)
 		return bcl_oom(bc);
-	r = bcl_swap(bc, &dev, t);
+	if (metadata)
+		r = record(bc, metadata, &dev, below, offset, len);
+	if (r == 0)
+		r = bcl_swap(bc, &dev, t);
 	if (r < 0)
 		return r;
 	*ret_len = len * 512;

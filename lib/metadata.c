@@ -275,3 +275,41 @@ int bcl_metadata_set_untracked(struct blockcopy *bc, const struct bcl_destinatio
 	get_boot_id(super.boot_id);
 	return bcl_medium_write(bc, &m, &super);
 }
+
+int bcl_metadata_set_len(struct blockcopy *bc, const struct bcl_destination *d, dev_t dev, dev_t below,
+			 uint64_t offset, uint64_t len)
+{
+	_cleanup_(bcl_medium_done) struct bcl_medium m = { .fd = -1 };
+	struct bc_format_super super, now = {};
+	uint32_t outcome;
+	int r = bcl_medium_open(bc, d->path, O_RDWR | O_EXCL, &m);
+
+	if (r == 0)
+		r = bcl_medium_need_super(bc, &m);
+	if (r < 0)
+		return r;
+	super = m.slots[m.slot];
+	outcome = le32_to_cpu(super.outcome);
+	/* These do not say how long it is. */
+	if (outcome == BC_OUTCOME_NEW || outcome == BC_OUTCOME_DETACHED)
+		return 0;
+	fill_leg(&now.source, dev, 0);
+	fill_leg(&now.destination, below, offset);
+	if (strcmp(super.source.identity, now.source.identity))
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EINVAL,
+				"%s: found the metadata of a job from \"%s\", needed one from \"%s\"",
+				d->path, super.source.identity, now.source.identity);
+	if (outcome != BC_OUTCOME_PIVOTED || super.destination.offset != now.destination.offset ||
+	    strcmp(super.destination.identity, now.destination.identity))
+		return bcl_fail(bc, BLOCKCOPY_REFUSED, -EEXIST,
+				"%s: found a job to \"%s\" that is %s, needed one that has pivoted to "
+				"\"%s\", or has ended", d->path, super.destination.identity,
+				bc_outcome_names[outcome], now.destination.identity);
+	super.len = cpu_to_le64(len);
+	/* Over with the job; but no more regions than one can have. */
+	while (bc_format_regions(len, le32_to_cpu(super.region_sectors)) > BC_FORMAT_REGIONS_MAX)
+		super.region_sectors = cpu_to_le32(2 * le32_to_cpu(super.region_sectors));
+	super.source.size = super.len;
+	super.destination.size = now.destination.size;
+	return bcl_medium_write(bc, &m, &super);
+}

@@ -64,6 +64,14 @@ int bcl_metadata_peek(struct blockcopy *bc, const struct bcl_destination *d,
  */
 int bcl_metadata_set_untracked(struct blockcopy *bc, const struct bcl_destination *d, bool again);
 
+/*
+ * The device @dev, which stands at @offset of @below, is to have @len sectors: noted where its job has
+ * pivoted to there, as it is made of that length after a boot. Refused where it is another device's,
+ * or of a job that is to come back.
+ */
+int bcl_metadata_set_len(struct blockcopy *bc, const struct bcl_destination *d, dev_t dev, dev_t below,
+			 uint64_t offset, uint64_t len);
+
 /* Big enough, writable, not a leg nor in use? */
 int bcl_metadata_check_device(struct blockcopy *bc, const struct bcl_destination *d,
 			      const struct bcl_job_identity *id);
