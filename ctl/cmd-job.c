@@ -56,7 +56,7 @@ static void warn_of_tab(char *warning, bool pivoted)
 static int pivot_group(struct ctl *c, unsigned int max_blackout_ms)
 {
 	uint64_t blackout_us[GROUP_MAX];
-	char *warning[GROUP_MAX];
+	char *warning[GROUP_MAX] = {};
 	int r;
 
 	for (int i = 0; i < c->n_arg; i++)

@@ -29,7 +29,7 @@ struct bc_mode {
 	bool behind;			/* the event was sent in this hold-off */
 	unsigned int stalled;		/* windows in a row without headway */
 	unsigned int slow;		/* windows in a row with slow mirrored writes */
-	unsigned int trial;		/* sectors written in the window before; 0: nothing is tried */
+	unsigned int trial;		/* sectors written in the window before; 0: none */
 	unsigned int poor;		/* windows on trial with less */
 	bool dear;			/* it was tried, and cost the guest too much */
 	unsigned int hold_off_s;
