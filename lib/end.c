@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "destination/attachment.h"
+#include "destination/nbd.h"
 #include "format-user.h"
 #include "internal.h"
 #include "metadata.h"
@@ -176,11 +177,14 @@ int bcl_end_on_destination(struct blockcopy *bc, struct bcl_job *j)
 	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
 	struct bcl_dm_info helper;
 	bool has_helper = false;
+	dev_t destination;
 	int r;
 
 	r = wait_recorded(bc, j);
 	if (r < 0)
 		return r;
+	if (bcl_parse_devno(j->args.destination, &destination) == 0)
+		bcl_nbd_be_patient(bc, destination);
 	/* On the way back it may be the helper that holds the first source's table. */
 	r = bcl_leg_table(bc, j->args.destination, j->args.destination_offset, j->len, &helper,
 			  &has_helper, &t);

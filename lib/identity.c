@@ -52,6 +52,7 @@ void bcl_identity_of(dev_t dev, char ret[BC_FORMAT_IDENTITY_SIZE])
 		{ "device/wwid", "wwid" },
 		{ "device/serial", "serial" },
 		{ "loop/backing_file", "file" },
+		{ "backend", "nbd" },
 	};
 	_cleanup_free_ char *value = NULL, *partition = NULL;
 	const char *kind = NULL;

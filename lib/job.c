@@ -140,7 +140,7 @@ static int steer(struct blockcopy *bc, const char *name, const char *what, const
 	/* A server that was started again does not know us. */
 	if (!strcmp(message, "resume") && strcmp(j.status.io_status, "ok") &&
 	    bcl_parse_devno(j.args.destination, &destination) == 0) {
-		r = bcl_nbd_reconnect(bc, destination);
+		r = bcl_nbd_reconnect(bc, destination, &j.dev);
 		if (r < 0)
 			return r;
 	}

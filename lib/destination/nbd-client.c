@@ -125,6 +125,22 @@ nla_put_failure:
 	return -ENOMEM;
 }
 
+int bcl_nbd_client_no_timeout(struct bcl_nbd_client *k, int index, const char *name)
+{
+	struct nl_msg *msg = new_msg(k, NBD_CMD_RECONFIGURE);
+
+	if (!msg)
+		return -ENOMEM;
+	NLA_PUT_U32(msg, NBD_ATTR_INDEX, index);
+	NLA_PUT_U64(msg, NBD_ATTR_TIMEOUT, 0);
+	NLA_PUT_STRING(msg, NBD_ATTR_BACKEND_IDENTIFIER, name);
+	return send_msg(k, msg);
+
+nla_put_failure:
+	nlmsg_free(msg);
+	return -ENOMEM;
+}
+
 void bcl_nbd_client_disconnect(struct bcl_nbd_client *k, int index)
 {
 	struct nl_msg *msg = new_msg(k, NBD_CMD_DISCONNECT);

@@ -31,6 +31,8 @@ int bcl_nbd_client_connect(struct blockcopy *bc, struct bcl_nbd_client *k,
 			   const struct bcl_nbd_export *e);
 /* It is to be disconnected on its last close. Return: 0, -errno. */
 int bcl_nbd_client_release(struct bcl_nbd_client *k, int index, const char *name);
+/* Requests may take as long as they like from now on. Return: 0, -errno. */
+int bcl_nbd_client_no_timeout(struct bcl_nbd_client *k, int index, const char *name);
 /* Another socket for one that is dead. Return: 0, -errno; also when none is dead. */
 int bcl_nbd_client_reconnect(struct bcl_nbd_client *k, int index, const char *name, int socket);
 void bcl_nbd_client_disconnect(struct bcl_nbd_client *k, int index);

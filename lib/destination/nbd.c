@@ -189,7 +189,37 @@ static bool is_alive(const char *path)
 	return fd >= 0 && pread(fd, buf, 4096, 0) == 4096;
 }
 
-int bcl_nbd_reconnect(struct blockcopy *bc, dev_t dev)
+void bcl_nbd_be_patient(struct blockcopy *bc, dev_t dev)
+{
+	_cleanup_free_ char *name = bcl_nbd_name(dev), *ours = NULL, *path = NULL;
+	_cleanup_(bcl_nbd_client_done) struct bcl_nbd_client k = {};
+	struct bcl_saved_error saved;
+	int index;
+
+	if (!name)
+		return;
+	path = bcl_device_path(dev);
+	ours = bcl_asprintf(BCL_NBD_OURS "%s", name);
+	if (!path || !ours || sscanf(path, "/dev/nbd%d", &index) != 1)
+		return;
+	bcl_error_save(bc, &saved);
+	if (bcl_nbd_client_open(bc, &k) == 0)
+		(void)bcl_nbd_client_no_timeout(&k, index, ours);
+	bcl_error_restore(bc, &saved);
+}
+
+/* A server that went without a word may have lost what it had acknowledged: no flush has told. */
+static int forget_copied(struct blockcopy *bc, const struct bcl_dm_info *job, const char *uri)
+{
+	int r = bcl_job_message(bc, job, "dirty all");
+
+	return r == 0 ? 0 :
+		bcl_fail(bc, BLOCKCOPY_WRONG_STATE, r,
+			 "%s: found %s started again, which may have lost what was copied, and the job does not take "
+			 "it for that: %s; needed a new one", job->name, uri, strerror(-r));
+}
+
+int bcl_nbd_reconnect(struct blockcopy *bc, dev_t dev, const struct bcl_dm_info *job)
 {
 	_cleanup_free_ char *uri = bcl_nbd_name(dev), *ours = NULL, *path = NULL;
 	_cleanup_(bcl_nbd_client_done) struct bcl_nbd_client k = {};
@@ -218,6 +248,9 @@ int bcl_nbd_reconnect(struct blockcopy *bc, dev_t dev)
 			     "%s: found another size than it had, needed the same export", uri);
 	if (r == 0)
 		r = bcl_nbd_client_open(bc, &k);
+	/* Before: whoever is killed in between finds it gone again. */
+	if (r == 0)
+		r = forget_copied(bc, job, uri);
 	/* It refuses one that it has no use for: then the old one lives. */
 	if (r == 0)
 		(void)bcl_nbd_client_reconnect(&k, index, ours, e.socket);

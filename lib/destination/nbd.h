@@ -38,10 +38,13 @@ int bcl_nbd_find_path(const char *path, char **ret_device);
 char *bcl_nbd_name(dev_t dev);
 
 /*
- * If the device is an export of ours whose server has gone: connect to it again. Another device is none of
- * its business. Return: 0, -errno.
+ * If the device, the destination of the job on @job, is an export of ours whose server has gone: connect to it
+ * again, with everything to be copied again. Another device is none of its business. Return: 0, -errno.
  */
-int bcl_nbd_reconnect(struct blockcopy *bc, dev_t dev);
+int bcl_nbd_reconnect(struct blockcopy *bc, dev_t dev, const struct bcl_dm_info *job);
+
+/* If the device is one of ours: it is a guest's disk now, whose requests wait for as long as it takes. */
+void bcl_nbd_be_patient(struct blockcopy *bc, dev_t dev);
 
 /* Its user has come, or will not. */
 void bcl_nbd_done(struct bcl_nbd *n);

@@ -81,6 +81,9 @@ expect "destination in info" "$(info "$vm" destination_spec)" "$uri"
 blockcopy pivot "$vm" > /dev/null
 is_attached "$uri" || fail "the device lost it"
 guest_off "$guest" "$vm"
+# It is a guest's disk now: a request waits, also for longer than a job's.
+kill -STOP "$server"
+(sleep 35 && kill -CONT "$server") &
 bio write "$dev" 1m 64k 7
 blockcopy recover > /dev/null
 is_attached "$uri" || fail "recover took it away"
@@ -118,6 +121,8 @@ for when in "--bandwidth 1" --wait; do
 	stop_server -KILL
 	wait_for 60 status_is "$vm" state failed
 	refuses 1 "cannot connect" blockcopy resume "$vm"
+	# What it had acknowledged and not flushed went with it.
+	dd if=/dev/zero of="$export" bs=64k seek=100 count=1 conv=notrunc status=none
 	serve
 	blockcopy set "$vm" bandwidth=0
 	blockcopy resume "$vm"
