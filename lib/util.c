@@ -16,6 +16,8 @@ void bcl_closep(int *fd)
 
 	if (*fd >= 0)
 		close(*fd);
+	/* It may be somebody else's by the time the cleanup comes. */
+	*fd = -1;
 	errno = saved;
 }
 
