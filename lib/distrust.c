@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,17 +18,33 @@
 #define BCL_STATE_DIR "/var/lib/blockcopy"
 #endif
 
+/* Of a device that was unplugged when the note was made; it may be any that comes. */
+#define UNPLUGGED "none:"
+
 /* Of the dm device, and of the metadata device that the note is about: "NAME,IDENTITY". */
-static char *path_of(const char *name, dev_t metadata)
+static char *path_for(const char *name, const char *found)
 {
 	char identity[BC_FORMAT_IDENTITY_SIZE];
 
-	bcl_identity_of(metadata, identity);
+	snprintf(identity, sizeof(identity), "%s", found);
 	for (char *c = identity; *c; c++)
 		if (*c == '/')
 			*c = '!';
 	identity[200] = '\0';
 	return bcl_asprintf(BCL_STATE_DIR "/%s,%s", name, identity);
+}
+
+static char *path_of(const char *name, dev_t metadata)
+{
+	char identity[BC_FORMAT_IDENTITY_SIZE];
+
+	bcl_identity_of(metadata, identity);
+	return path_for(name, identity);
+}
+
+static bool is_there(const char *path)
+{
+	return !path || access(path, F_OK) == 0 || errno != ENOENT;
 }
 
 /* The directory's entry is to be durable, too. */
@@ -58,18 +76,20 @@ int bcl_distrust(const char *name, dev_t metadata)
 
 bool bcl_distrusted(const char *name, dev_t metadata)
 {
-	_cleanup_free_ char *path = path_of(name, metadata);
+	_cleanup_free_ char *path = path_of(name, metadata), *unplugged = path_for(name, UNPLUGGED);
 
 	/* Without the directory nobody can tell: it is not mounted yet, as in an initramfs. */
-	return !path || access(BCL_STATE_DIR, F_OK) < 0 || access(path, F_OK) == 0 ||
-	       errno != ENOENT;
+	return access(BCL_STATE_DIR, F_OK) < 0 || is_there(path) || is_there(unplugged);
 }
 
 void bcl_trust(const char *name, dev_t metadata)
 {
-	_cleanup_free_ char *path = path_of(name, metadata);
+	_cleanup_free_ char *path = path_of(name, metadata), *unplugged = path_for(name, UNPLUGGED);
 
 	/* A job that begins here will be looked for here. */
-	if (make_dir() == 0 && path && unlink(path) == 0)
-		(void)sync_dir();
+	if (make_dir() < 0 || !path || !unplugged)
+		return;
+	(void)unlink(path);
+	(void)unlink(unplugged);
+	(void)sync_dir();
 }
