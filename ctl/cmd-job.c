@@ -79,7 +79,7 @@ int pivot_job(struct ctl *c, unsigned int max_blackout_ms)
 	char *warning;
 	int r;
 
-	warning = c->opt.source_failed ? NULL : stale_tab_line(c, c->arg[0]);
+	warning = stale_tab_line(c, c->arg[0]);
 	if (c->opt.keep_source) {
 		r = blockcopy_pivot_keep_source(c->bc, c->arg[0], max_blackout_ms, &blackout);
 		text = "Successfully pivoted, and the source is kept as the destination";

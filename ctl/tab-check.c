@@ -72,9 +72,9 @@ char *stale_tab_line(struct ctl *c, const char *name)
 		return NULL;
 	if (blockcopy_info_get(c->bc, name, &info) == 0) {
 		destination = blockcopy_info_destination(info);
-		/* Which device it is, start has seen to. */
+		/* Which device it is, start has seen to; one that has failed may say what was. */
 		metadata = blockcopy_info_metadata(info);
-		known = e.metadata && metadata && strcmp(metadata, "none");
+		known = e.metadata && metadata && !strcmp(metadata, "ok");
 		if (destination && !known && !same_device(c, e.device, destination) &&
 		    asprintf(&text, TAB_FILE ", line %u: %s is at %s now, and the next boot attaches it at "
 			     "%s, where the data is no more: change that line", e.line, e.name,

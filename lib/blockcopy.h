@@ -289,7 +289,8 @@ int blockcopy_finish_tracking(struct blockcopy *bc, const char *name, unsigned i
  * The same for a group of "@n" devices, each named once: all at one instant, or, if one cannot within the
  * budget, none: then all jobs go on. "@ret_blackout_us" has room for "@n", in the order of the names. What
  * all of them have done already only lacks its end; one whose target was taken out before, by a call that
- * was interrupted, has UINT64_MAX there. A failure to take one out leaves that one to
+ * was interrupted, has UINT64_MAX there; but where the others are finished with metadata, they may track
+ * since long ago, and that is BLOCKCOPY_NOT_FOUND. A failure to take one out leaves that one to
  * blockcopy_recover(), and is told when the others are done.
  */
 int blockcopy_pivot_group(struct blockcopy *bc, const char *const *names, size_t n,

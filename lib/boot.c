@@ -82,34 +82,58 @@ static int check_name(struct blockcopy *bc, const struct truth *t, const char *n
 }
 
 /*
- * The device that the caller's word means. A copy carries the tags of its source: of several devices with that
- * tag it is the one with the identity, and without one nobody knows.
+ * The device that the caller's word means. A copy carries the tags of its source: with an identity it is the
+ * one that has it, and may be yet to come; without one it is refused where there are several.
  */
 static int find(struct blockcopy *bc, const char *spec, const char *identity, struct bcl_destination *ret)
 {
 	_cleanup_(bcl_devs_done) struct bcl_devs twins = {};
+	_cleanup_free_ char *path = NULL, *other = NULL;
 	char found[BC_FORMAT_IDENTITY_SIZE];
 
-	if (bcl_udev_tagged(spec, &twins) < 0 || twins.n < 2)
+	if (bcl_udev_tagged(spec, identity, &twins) < 0 || !twins.n)
 		return bcl_destination_find(bc, spec, ret);
-	for (size_t i = 0; i < twins.n; i++) {
-		_cleanup_free_ char *path = bcl_device_path(twins.v[i]);
-
-		if (!path)
-			return bcl_oom(bc);
-		if (!identity) {
-			_cleanup_free_ char *other = bcl_device_path(twins.v[1]);
-
-			return bcl_fail(bc, BLOCKCOPY_REFUSED, -ENOTUNIQ,
-					"%s: found it on %s and on %s, needed one device: a copy has the tags of "
-					"its source, a name of /dev/disk/by-id is one disk's", spec, path,
-					other ? other : "another");
-		}
+	for (size_t i = 0; identity && i < twins.n; i++) {
 		bcl_identity_of(twins.v[i], found);
-		if (!strcmp(found, identity))
-			return bcl_destination_find(bc, path, ret);
+		if (strcmp(found, identity))
+			continue;
+		path = bcl_device_path(twins.v[i]);
+		return path ? bcl_destination_find(bc, path, ret) : bcl_oom(bc);
 	}
-	return bcl_destination_find(bc, spec, ret);
+	if (identity)
+		return bcl_fail(bc, BLOCKCOPY_NOT_FOUND, -ENODEV,
+				"%s: found no device with that tag that is \"%s\"", spec, identity);
+	if (twins.n == 1)
+		return bcl_destination_find(bc, spec, ret);
+	path = bcl_device_path(twins.v[0]);
+	other = bcl_device_path(twins.v[1]);
+	if (!path || !other)
+		return bcl_oom(bc);
+	return bcl_fail(bc, BLOCKCOPY_REFUSED, -ENOTUNIQ,
+			"%s: found it on %s and on %s, needed one device: a copy has the tags of its source, "
+			"a name of /dev/disk/by-id is one disk's", spec, path, other);
+}
+
+/* The same when the layer is there: a tag is the layer's as well, and means what it stands on. */
+static int find_below(struct blockcopy *bc, const char *spec, const struct bcl_dm_info *layer,
+		      struct bcl_destination *ret)
+{
+	_cleanup_(bcl_table_freep) struct bcl_table *t = NULL;
+	_cleanup_free_ char *path = NULL;
+	uint64_t offset;
+	dev_t below;
+	int r = bcl_destination_find(bc, spec, ret);
+
+	if (r < 0 || ret->dev != layer->dev)
+		return r;
+	r = bcl_dm_table(bc, layer->name, false, &t);
+	if (r < 0 || !bcl_table_below(t, &below, &offset))
+		return r;
+	path = bcl_device_path(below);
+	if (!path)
+		return bcl_oom(bc);
+	bcl_destination_done(ret);
+	return bcl_destination_find(bc, path, ret);
 }
 
 /*
@@ -240,7 +264,7 @@ int blockcopy_attach_job(struct blockcopy *bc, const char *device, const char *n
 		r = check_name(bc, &t, name);
 	if (r == 0)
 		r = t.identity ? choose(bc, devices, t.identity, t.metadata.path, &d) :
-		    there ? bcl_destination_find(bc, device, &d) : find(bc, device, NULL, &d);
+		    there ? find_below(bc, device, &dev, &d) : find(bc, device, NULL, &d);
 	/* It may have been made larger since. */
 	if (r == 0 && t.size > d.size / 512)
 		r = bcl_fail(bc, BLOCKCOPY_REFUSED, -ESTALE,

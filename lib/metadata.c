@@ -281,9 +281,12 @@ int bcl_metadata_set_len(struct blockcopy *bc, const struct bcl_destination *d, 
 {
 	_cleanup_(bcl_medium_done) struct bcl_medium m = { .fd = -1 };
 	struct bc_format_super super, now = {};
-	uint32_t outcome;
+	uint32_t outcome, region;
 	int r = bcl_medium_open(bc, d->path, O_RDWR | O_EXCL, &m);
 
+	/* Never used. */
+	if (r == 0 && m.slot < 0 && is_zero(m.slots, sizeof(m.slots)))
+		return 0;
 	if (r == 0)
 		r = bcl_medium_need_super(bc, &m);
 	if (r < 0)
@@ -306,9 +309,13 @@ int bcl_metadata_set_len(struct blockcopy *bc, const struct bcl_destination *d, 
 				"\"%s\", or has ended", d->path, super.destination.identity,
 				bc_outcome_names[outcome], now.destination.identity);
 	super.len = cpu_to_le64(len);
-	/* Over with the job; but no more regions than one can have. */
-	while (bc_format_regions(len, le32_to_cpu(super.region_sectors)) > BC_FORMAT_REGIONS_MAX)
-		super.region_sectors = cpu_to_le32(2 * le32_to_cpu(super.region_sectors));
+	/* The job is over; but its bitmap is to be one, and to fit. */
+	region = le32_to_cpu(super.region_sectors);
+	while (region < BLOCKCOPY_REGION_SECTORS_MAX &&
+	       (bc_format_regions(len, region) > BC_FORMAT_REGIONS_MAX ||
+		bc_format_sectors(len, region) > d->size / 512))
+		region *= 2;
+	super.region_sectors = cpu_to_le32(region);
 	super.source.size = super.len;
 	super.destination.size = now.destination.size;
 	return bcl_medium_write(bc, &m, &super);

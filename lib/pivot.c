@@ -268,7 +268,12 @@ static int check_members(struct blockcopy *bc, const struct how *how, const stru
 		}
 	}
 	/* One that tracks may have finished days ago: that says nothing about the others. */
-	if (gone && (ready || !done || tracks)) {
+	if (gone && !ready && tracks)
+		return bcl_fail(bc, BLOCKCOPY_NOT_FOUND, -ENXIO,
+				"%s: no copy job on this device, and %s may have finished without it, as one "
+				"that tracks; if it is of this group, `blockcopy finish %s` does the rest",
+				gone->name, done->job.dev.name, done->job.dev.name);
+	if (gone && (ready || !done)) {
 		struct bcl_job none;
 		int r = bcl_job_find(bc, gone->name, &none);
 

@@ -29,7 +29,7 @@ static bool has_holders(dev_t dev)
 	return bcl_sysfs_related(dev, "holders", &holders) == 0 && holders.n;
 }
 
-int bcl_udev_tagged(const char *spec, struct bcl_devs *to)
+int bcl_udev_tagged(const char *spec, bool used, struct bcl_devs *to)
 {
 	_cleanup_(udev_freep) struct udev *udev = udev_new();
 	_cleanup_(enumerate_freep) struct udev_enumerate *e = udev ? udev_enumerate_new(udev) : NULL;
@@ -55,7 +55,8 @@ int bcl_udev_tagged(const char *spec, struct bcl_devs *to)
 			udev_device_new_from_syspath(udev, udev_list_entry_get_name(at));
 		const char *found = d ? udev_device_get_property_value(d, property) : NULL;
 
-		if (!found || strcmp(found, wanted) || has_holders(udev_device_get_devnum(d)))
+		if (!found || strcmp(found, wanted) ||
+		    (!used && has_holders(udev_device_get_devnum(d))))
 			continue;
 		r = bcl_devs_add(to, udev_device_get_devnum(d));
 		if (r < 0)

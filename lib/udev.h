@@ -6,9 +6,9 @@
 #include "util.h"
 
 /*
- * Devices that carry the tag ("UUID=..."), as far as udev has seen, and that nothing stands on; added to
- * "@to". Without udev there are none.
+ * Devices that carry the tag ("UUID=..."), as far as udev has seen; without "@used" only those that nothing
+ * stands on. Added to "@to"; without udev there are none.
  */
-int bcl_udev_tagged(const char *spec, struct bcl_devs *to);
+int bcl_udev_tagged(const char *spec, bool used, struct bcl_devs *to);
 
 #endif /* BCL_UDEV_H */

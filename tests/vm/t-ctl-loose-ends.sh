@@ -1,5 +1,5 @@
 #!/bin/bash
-# description: a start that was killed before its resume, and abort; nohup; a group of one that tracks and one without a job
+# description: a start that was killed before its resume, and abort; nohup; a group of one that tracks and one without a job; metadata unplugged
 # kernels: 6.1 6.12 uml uml-debug
 # check: uml
 # tier: full
@@ -65,4 +65,19 @@ blockcopy start "$disk" "$dst" --force --metadata "$meta" --finish --keep-tracki
 refuses 3 "no copy job" blockcopy finish --group --keep-tracking "$disk" "$disk2"
 refuses 3 "no copy job" blockcopy finish --group "$disk2" "$disk"
 expect "state" "$(info "$disk" state)" finished
+blockcopy abort "$disk" > /dev/null
+
+check "metadata that was unplugged: it is not believed when it is there again"
+blockcopy start "$disk" "$dst" --force --metadata "$meta" --wait > /dev/null
+rmdir "$(null_dir "$meta")"
+bio write "/dev/mapper/$disk" 1m 4k 3
+wait_for 20 status_is "$disk" metadata failed
+blockcopy abort "$disk" > /dev/null 2>&1
+null_disk meta 1
+blockcopy metadata format "$meta" "$disk" "$dst" > /dev/null
+dmsetup remove "$disk"
+dmsetup create "$disk" --table "0 $(sectors "$src") linear $src 0"
+refuses 6 "found a note" blockcopy start "$disk" "$dst" --metadata "$meta" --sync bitmap
+blockcopy start "$disk" "$dst" --force --metadata "$meta" --wait > /dev/null
+[ -z "$(ls -A /var/lib/blockcopy)" ] || fail "left: $(ls -A /var/lib/blockcopy)"
 blockcopy abort "$disk" > /dev/null

@@ -72,6 +72,16 @@ dmsetup remove "$other"
 check "a line with metadata: nobody is told, as the boot knows; without metadata there is no copy"
 down
 line "$a" "$b" "$meta"
+truncate -s 17M "$a_file"
+losetup -c "$a"
+boot attach
+dmsetup load "$vm" --table "0 32768 linear $a 0"
+dmsetup resume "$vm"
+# Blank metadata is no reason against it.
+said "has 17825792 bytes" blockcopy grow "$vm"
+down
+truncate -s 16M "$a_file"
+losetup -c "$a"
 boot attach
 refuses 6 "needed the copy to have it, too" blockcopy start "$vm" "$b" --force
 start "$b" --metadata "$meta" --force --pivot
@@ -114,13 +124,15 @@ udevadm settle
 line "$tag"
 boot attach
 plain "$vm" "$x"
+udevadm settle
+boot attach
 start "$y" --force --finish
 told
 down
 udevadm trigger --settle "$y"
 refuses 6 "needed one device" blockcopy boot attach
 wipefs -aq "$y"
-udevadm settle
+udevadm trigger --settle "$y"
 line "$tag" "$y" "$meta"
 boot attach
 plain "$vm" "$x"
@@ -129,6 +141,9 @@ down
 udevadm trigger --settle "$x" "$y"
 boot attach
 plain "$vm" "$x"
+# Once more, as after the initramfs: the layer has the tag, too.
+udevadm settle
+boot attach
 boot resume
 wait_ready "$vm"
 blockcopy pivot "$vm" > /dev/null
